@@ -1,0 +1,438 @@
+"""Compiled code: random numbers, drive, sampling of spikes, and sums over spikes.
+
+Arrays hold one row per feature or per *sending* unit, so that every inner loop runs over
+contiguous receiving units and adds in a fixed order: a result never depends on what else is
+computed beside it. Arguments are tagged IN, OUT, INOUT or TMP.
+"""
+
+import math
+from collections import namedtuple
+
+import numpy as np
+from numba import njit
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+MIX_2 = np.uint64(0x94D049BB133111EB)
+S12, S27, S30, S31 = np.uint64(12), np.uint64(27), np.uint64(30), np.uint64(31)
+BLOCK = 16  # units tested at once for a possible spike
+EVENTS = 1 << 14  # capacity of the event buffer, filled a stretch of steps at a time
+LIMIT = 1e100  # inputs are clipped here, so that no product of them overflows
+GRID = 2.0**20  # rows that agree to 2^-20 of the scale share their random numbers
+
+Weights = namedtuple(
+    "Weights",
+    [
+        "feedforward",  # (n_features, n_units) F^T
+        "recurrent",  # (n_units, n_units) row k: what a spike of k adds to the potentials
+        "offset",  # (n_units,) logit without input: bias and self-inhibition
+        "gain",  # 1 / sigma^2, from potential to logit
+    ],
+)
+Clock = namedtuple(
+    "Clock",
+    [
+        "fade",  # (n_steps,) weight of the new stimulus at each step
+        "decay",  # of traces over one step
+        "powers",  # (n_steps + 1,) decay over 0, 1, ... steps
+        "one_spike",  # whether at most one neuron spikes in a step
+    ],
+)
+# Entry t + 1 belongs to a spike at step t, entry 0 to the traces at the start.
+Tails = namedtuple(
+    "Tails",
+    [
+        "new",  # (n_steps + 1,) sum of the tail times the weight of the new stimulus
+        "old",  # (n_steps + 1,) the same for the previous stimulus
+        "square",  # (n_steps + 1,) sum of the squared tail
+    ],
+)
+Scratch = namedtuple("Scratch", ["base", "slope", "current", "logit", "steps", "units", "stride"])
+
+
+def make_scratch(n_units):
+    """Working memory of `present` and `encode`."""
+    floats = [np.empty(n_units) for _ in range(4)]
+    stride = max(1, EVENTS // n_units)
+    events = [np.empty(stride * n_units, dtype=np.int32) for _ in range(2)]
+    return Scratch(*floats, *events, stride)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def mix(z):
+    """Finaliser of splitmix64: a bijection of 64-bit integers."""
+    z = (z ^ (z >> S30)) * MIX_1
+    z = (z ^ (z >> S27)) * MIX_2
+    return z ^ (z >> S31)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def uniform(key, i):
+    """Number i of the splitmix64 stream that starts at `key`, strictly inside (0, 1)."""
+    h = mix(key + GOLDEN * np.uint64(i + 1))
+    return (np.float64(np.int64(h >> S12)) + 0.5) * 2.0**-52
+
+
+@njit(cache=True, nogil=True)
+def stream_key(seed, index):
+    """Start of the random stream of presentation number `index`."""
+    return mix(mix(np.uint64(seed) + GOLDEN) ^ (np.uint64(index) * MIX_1 + GOLDEN))
+
+
+@njit(cache=True, nogil=True)
+def row_key(
+    x,  # IN (n_features,) normalised row
+    bits,  # TMP (n_features,) float64
+    seed,
+):
+    """Start of the random stream that belongs to the values of a row."""
+    for i in range(x.shape[0]):
+        bits[i] = np.rint(x[i] * GRID) + 0.0  # + 0.0 turns -0.0 into 0.0
+    words = bits.view(np.uint64)
+    h = mix(np.uint64(seed) + GOLDEN)
+    for i in range(x.shape[0]):
+        h = mix(h ^ words[i]) + GOLDEN
+    return h
+
+
+@njit(cache=True, nogil=True)
+def normalise(
+    row,  # IN (n_features,)
+    scale,
+    x,  # OUT (n_features,)
+):
+    """Divide a row by the scale, clipped to +-LIMIT."""
+    for i in range(row.shape[0]):
+        x[i] = min(max(row[i] / scale, -LIMIT), LIMIT)
+
+
+@njit(cache=True, nogil=True)
+def project(
+    x,  # IN (n_in,)
+    weights,  # IN (n_in, n_out)
+    out,  # OUT (n_out,)
+):
+    """out = x @ weights, added up in the order of the inputs."""
+    out[:] = 0.0
+    for i in range(x.shape[0]):
+        xi = x[i]
+        if xi != 0.0:
+            for j in range(out.shape[0]):
+                out[j] += xi * weights[i, j]
+
+
+@njit(cache=True, nogil=True)
+def advance(
+    w,
+    decay,
+    base,  # IN (n_units,)
+    slope,  # IN (n_units,)
+    current,  # INOUT (n_units,)
+    logit,  # OUT (n_units,)
+):
+    """Logits of one step; the recurrent current then decays."""
+    for j in range(base.shape[0]):
+        logit[j] = base[j] + w * slope[j] + current[j]
+        current[j] *= decay
+
+
+@njit(cache=True, nogil=True)
+def count_candidates(
+    logit,  # IN (n,)
+    key,
+):
+    """Number of units that can spike, found without an exponential.
+
+    For a < 0, sigmoid(a) < exp(a) <= 1 / P with P = (1 + y + y^2/2 + y^3/6 + y^4/24)^8 and
+    y = -a / 8: where u P >= 1 there is no spike.
+    """
+    n = 0
+    for j in range(logit.shape[0]):
+        a = logit[j]
+        y = -0.125 * a if a < 0.0 else 0.0
+        p = 1.0 + y * (1.0 + y * (1 / 2 + y * (1 / 6 + y * (1 / 24))))
+        p *= p
+        p *= p
+        p *= p
+        n += 1 if uniform(key, j) * p < 1.0 + 1e-9 else 0
+    return n
+
+
+@njit(cache=True, nogil=True)
+def sample(
+    first,
+    last,
+    key,
+    fade,  # IN (n_steps,) weight of the new stimulus
+    decay,
+    base,  # IN (n_units,) logit under the previous stimulus, without recurrent current
+    slope,  # IN (n_units,) logit under the new stimulus minus `base`
+    current,  # INOUT (n_units,) recurrent part of the logit
+    recurrent,  # IN (n_units, n_units) row k: what a spike of k adds, before `gain`
+    gain,
+    logit,  # TMP (n_units,)
+    steps,  # OUT (capacity,) spike events: step
+    units,  # OUT (capacity,) spike events: unit
+    one_spike,
+):
+    """Draw all spikes of the steps first..last-1; return their number.
+
+    Every unit and step has its own uniform number u, number `step * n_units + unit` of the
+    stream `key`; the unit spikes where u < sigmoid(logit). If `one_spike`, only the most
+    probable of several spikes in a step is kept.
+    """
+    n_units = base.shape[0]
+    n_events = 0
+    for step in range(first, last):
+        advance(fade[step], decay, base, slope, current, logit)
+        n_before = n_events
+        for start in range(0, n_units, BLOCK):
+            stop = min(start + BLOCK, n_units)
+            block_key = key + GOLDEN * np.uint64(step * n_units + start)
+            if count_candidates(logit[start:stop], block_key) > 0:
+                for j in range(start, stop):
+                    u = uniform(block_key, j - start)
+                    if u < 1.0 / (1.0 + math.exp(-logit[j])):
+                        steps[n_events] = step
+                        units[n_events] = j
+                        n_events += 1
+        if one_spike and n_events > n_before + 1:
+            best = units[n_before]
+            for e in range(n_before + 1, n_events):
+                if logit[units[e]] > logit[best]:
+                    best = units[e]
+            units[n_before] = best
+            n_events = n_before + 1
+        for e in range(n_before, n_events):
+            for j in range(n_units):
+                current[j] += gain * recurrent[units[e], j]
+    return n_events
+
+
+@njit(cache=True, nogil=True)
+def begin(
+    previous,  # IN (n_features,) normalised stimulus that fades out
+    stimulus,  # IN (n_features,) normalised stimulus that fades in
+    traces,  # IN (n_units,)
+    weights,  # IN Weights
+    base,  # OUT (n_units,)
+    slope,  # OUT (n_units,)
+    current,  # OUT (n_units,)
+):
+    """Split the logits at the first step into what `sample` needs."""
+    gain = weights.gain
+    project(previous, weights.feedforward, base)
+    project(stimulus, weights.feedforward, slope)
+    project(traces, weights.recurrent, current)
+    for j in range(base.shape[0]):
+        slope[j] = gain * (slope[j] - base[j])
+        base[j] = gain * base[j] + weights.offset[j]
+        current[j] *= gain
+
+
+@njit(cache=True, nogil=True)
+def rescale(
+    factor,
+    traces,  # INOUT (n_units,)
+):
+    """Let traces decay."""
+    for j in range(traces.shape[0]):
+        traces[j] *= factor
+
+
+@njit(cache=True, nogil=True)
+def open_sums(
+    traces,  # IN (n_units,) before the first step
+    tail_new,
+    tail_old,
+    tail_square,
+    drive,  # OUT (2, n_units)
+    gram,  # INOUT (n_units, n_units)
+):
+    """Add what the traces at the start of a presentation contribute to its sums."""
+    for j in range(traces.shape[0]):
+        drive[0, j] = tail_new * traces[j]
+        drive[1, j] = tail_old * traces[j]
+        half = 0.5 * tail_square * traces[j]
+        if half > 0.0:
+            for k in range(traces.shape[0]):
+                gram[j, k] += half * traces[k]
+
+
+@njit(cache=True, nogil=True)
+def add_spikes(
+    n_events,
+    steps,  # IN (capacity,)
+    units,  # IN (capacity,)
+    now,  # step before which `traces` hold
+    tails,  # IN Tails
+    powers,  # IN (n_steps + 1,) decay over 0, 1, ... steps
+    traces,  # INOUT (n_units,)
+    counts,  # INOUT (n_units,)
+    drive,  # INOUT (2, n_units) sums over steps of the trace times the weight of x_new, x_old
+    gram,  # INOUT (n_units, n_units) half of the sum over steps of z z^T, see below
+):
+    """Add the contribution of spike events to the sums over all steps of a presentation.
+
+    A spike at step t adds a decaying tail to its trace: tails hold the sums of such a tail,
+    weighted by the two stimuli and, for pairs, by the tail of the other trace. Every pair is
+    added at its later spike and in one triangle order only: sum z z^T = gram + gram^T.
+    Returns the step before which `traces` hold now.
+    """
+    n_units = traces.shape[0]
+    for e in range(n_events):
+        step, k = steps[e], units[e]
+        if step >= now:
+            rescale(powers[step + 1 - now], traces)
+            now = step + 1
+        counts[k] += 1
+        drive[0, k] += tails.new[now]
+        drive[1, k] += tails.old[now]
+        tail = tails.square[now]
+        for j in range(n_units):
+            gram[k, j] += tail * traces[j]
+        gram[k, k] += 0.5 * tail
+        traces[k] += 1.0
+    return now
+
+
+@njit(cache=True, nogil=True)
+def write_record(
+    row,
+    n_events,
+    steps,  # IN (capacity,)
+    units,  # IN (capacity,)
+    n_spikes,  # recorded so far
+    record,  # INOUT (capacity, 3)
+):
+    """Append events to a record while it has room; return how many there have been."""
+    for e in range(n_events):
+        if n_spikes < record.shape[0]:
+            record[n_spikes, 0] = row
+            record[n_spikes, 1] = steps[e]
+            record[n_spikes, 2] = units[e]
+        n_spikes += 1
+    return n_spikes
+
+
+@njit(cache=True, nogil=True)
+def present(
+    X,  # IN (n_rows, n_features) raw rows, presented in this order
+    scale,
+    seed,
+    first,  # number of the first presentation
+    previous,  # INOUT (n_lanes, n_features) last stimulus of each lane
+    stimuli,  # OUT (n_lanes, n_features) stimulus of each lane
+    traces,  # INOUT (n_lanes, n_units)
+    weights,  # IN Weights
+    clock,  # IN Clock
+    tails,  # IN Tails
+    scratch,  # TMP Scratch
+    counts,  # INOUT (n_units,)
+    drive,  # OUT (n_lanes, 2, n_units)
+    gram,  # INOUT (n_units, n_units)
+    record,  # OUT (capacity, 3) row, step, unit of the first spikes; may be empty
+):
+    """Present rows to the lanes of a batch, the weights standing still; sum what learning needs.
+
+    Row r is presentation number first + r of the stream and runs on lane (first + r) mod
+    n_lanes, from the traces and the stimulus that this lane held last. Returns the number of
+    spikes.
+    """
+    n_lanes = traces.shape[0]
+    n_steps = clock.fade.shape[0]
+    n_spikes = 0
+    for r in range(X.shape[0]):
+        lane = (first + r) % n_lanes
+        z = traces[lane]
+        normalise(X[r], scale, stimuli[lane])
+        if first + r < n_lanes:
+            previous[lane] = stimuli[lane]
+        begin(
+            previous[lane], stimuli[lane], z, weights, scratch.base, scratch.slope, scratch.current
+        )
+        key = stream_key(seed, first + r)
+        open_sums(z, tails.new[0], tails.old[0], tails.square[0], drive[lane], gram)
+        now = 0
+        for start in range(0, n_steps, scratch.stride):
+            n_events = sample(
+                start,
+                min(start + scratch.stride, n_steps),
+                key,
+                clock.fade,
+                clock.decay,
+                scratch.base,
+                scratch.slope,
+                scratch.current,
+                weights.recurrent,
+                weights.gain,
+                scratch.logit,
+                scratch.steps,
+                scratch.units,
+                clock.one_spike,
+            )
+            now = add_spikes(
+                n_events,
+                scratch.steps,
+                scratch.units,
+                now,
+                tails,
+                clock.powers,
+                z,
+                counts,
+                drive[lane],
+                gram,
+            )
+            n_spikes = write_record(r, n_events, scratch.steps, scratch.units, n_spikes, record)
+        rescale(clock.powers[n_steps - now], z)
+    return n_spikes
+
+
+@njit(cache=True, nogil=True)
+def encode(
+    X,  # IN (n_rows, n_features) raw rows
+    scale,
+    seed,
+    weights,  # IN Weights
+    clock,  # IN Clock
+    read,  # IN (n_steps,) what a spike at a step adds to the code
+    scratch,  # TMP Scratch
+    codes,  # OUT (n_rows, n_units)
+    record,  # OUT (capacity, 3) row, step, unit of the first spikes; may be empty
+):
+    """Present every row to the network at rest, with the random numbers of its own values.
+
+    Returns the number of spikes.
+    """
+    n_steps = clock.fade.shape[0]
+    rest = np.zeros(X.shape[1])
+    x = np.empty(X.shape[1])
+    bits = np.empty(X.shape[1])
+    silence = np.zeros(codes.shape[1])
+    n_spikes = 0
+    for r in range(X.shape[0]):
+        normalise(X[r], scale, x)
+        begin(rest, x, silence, weights, scratch.base, scratch.slope, scratch.current)
+        key = row_key(x, bits, seed)
+        codes[r] = 0.0
+        for start in range(0, n_steps, scratch.stride):
+            n_events = sample(
+                start,
+                min(start + scratch.stride, n_steps),
+                key,
+                clock.fade,
+                clock.decay,
+                scratch.base,
+                scratch.slope,
+                scratch.current,
+                weights.recurrent,
+                weights.gain,
+                scratch.logit,
+                scratch.steps,
+                scratch.units,
+                clock.one_spike,
+            )
+            for e in range(n_events):
+                codes[r, scratch.units[e]] += read[scratch.steps[e]]
+            n_spikes = write_record(r, n_events, scratch.steps, scratch.units, n_spikes, record)
+    return n_spikes

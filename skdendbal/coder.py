@@ -1,0 +1,614 @@
+"""The scikit-learn estimator around the network."""
+
+import copy
+import math
+import warnings
+from contextlib import contextmanager
+from dataclasses import replace
+from numbers import Integral, Real
+from typing import ClassVar
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import r2_score
+from sklearn.utils import (
+    check_array,
+    check_random_state,
+    check_scalar,
+    gen_batches,
+    gen_even_slices,
+)
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
+
+from . import network
+
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:  # scikit-learn before 1.9
+
+    class NoCallbacks:
+        """Stands in for a callback context."""
+
+        def subcontext(self, **kwargs):
+            return self
+
+        def call_on_fit_task_begin(self, **kwargs):
+            return self
+
+        def call_on_fit_task_end(self, **kwargs):
+            return False
+
+    class CallbackSupportMixin:
+        """Stands in for scikit-learn's: no callbacks."""
+
+        def _init_callback_context(self, **kwargs):
+            return NoCallbacks()
+
+
+MIN_PRESENTATIONS = 20_000  # of a fit with max_iter=None, and default horizon of partial_fit
+FIT_BLOCKS = 100  # callbacks are called this often during a fit
+AUTO_SPIKES = 640.0  # spikes a second of all neurons together, with rate="auto"
+AUTO_RATES = 10.0, 50.0  # bounds of a neuron's rate in Hz, with rate="auto"
+CHUNK = 1024  # rows converted to float64 at once
+SILENT = 0.1  # a unit below this part of the target rate counts as silent
+
+
+class DendriticBalanceCoder(
+    ClassNamePrefixFeaturesOutMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator
+):
+    """Sparse non-negative codes from a spiking network with dendritic balance.
+
+    A network of stochastic spiking neurons learns, online and with local plasticity, weights
+    with which its spike traces represent the input: ``codes @ components_`` is close to `X`.
+    Recurrent connections balance the input in every dendritic compartment, so that each
+    compartment's potential is the coding error of its own input, and a voltage-dependent rule
+    learns from it [1]_.
+
+    Codes are firing rates in spikes per time constant `tau`: a code of 0.1 is about 10 Hz at
+    the default `tau` of 10 ms (`to_hz_` is the exact factor). They are never negative.
+
+    Parameters
+    ----------
+    n_components : int, default=None
+        Number of neurons n_z. None: as many as there are features.
+    learning_rule : {"dendritic"} or Dendritic, default="dendritic"
+        Learning rule, by name or as an object of :mod:`skdendbal.network` with rates of its own.
+    rate : float or "auto", default="auto"
+        Target firing rate rho of every neuron in Hz. "auto" spreads 640 spikes a second over
+        the neurons, but at least 10 and at most 50 Hz each.
+    noise : float, default=0.04
+        Final noise level sigma of the membrane potential, relative to the scaled input, whose
+        root mean squared row norm is 1. Larger values make spiking more random and codes less
+        sparse; too small ones make neurons fire in step.
+    dt : float, default=0.25
+        Simulation step in ms, which is also the transmission delay of the recurrent
+        connections: neurons that fire in one step cannot yet inhibit each other.
+    tau : float, default=10.0
+        Time constant of membranes and spike traces in ms.
+    presentation_time : float, default=100.0
+        Duration of a stimulus in ms. It fades in over the first 30 %, and codes count the
+        spikes of the rest. May be changed after `fit` to code for longer or shorter.
+    max_iter : int, default=None
+        Number of passes over the data in `fit`. None: enough for 20,000 presentations.
+    horizon : int, default=None
+        Number of presentations over which the noise falls from its initial to its final level.
+        None: all those of a `fit`, or 20,000 for `partial_fit`.
+    batch_size : int, default=16
+        Number of stimuli presented at once, each to a copy of the network with traces of its
+        own, before weights are updated. 1 is the published model.
+    learning_rate : float, default=1.0
+        Factor on the learning rates of weights and decoder that belong to the rule.
+    input_scale : float or "auto", default="auto"
+        `X` is divided by it. "auto": the root mean squared row norm of the data of the first
+        call to `fit` or `partial_fit`.
+    shuffle : bool, default=True
+        Whether `fit` presents the rows in a new random order in every pass.
+    random_state : int, RandomState instance or None, default=None
+        Source of the seed of the network's random numbers and of the order of presentation.
+    n_jobs : int, default=None
+        Number of threads of `transform`. Codes do not depend on it.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+        Decoder weights D^T in units of `X`: what one spike per time constant stands for.
+    n_features_in_ : int
+        Number of features seen during fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features seen during fit. Defined only when `X` has feature names that are
+        all strings.
+    n_iter_ : int
+        Number of passes over data, those of `partial_fit` included.
+    n_steps_ : int
+        Number of weight updates, one for every full batch. An unfinished batch waits for the
+        rows of the next `partial_fit`.
+    seed_ : int
+        Seed of the network's random numbers.
+    scale_ : float
+        Input scale.
+    firing_rates_ : ndarray of shape (n_components,)
+        Firing rate of each neuron in Hz during the last stretch of learning: an average that
+        decays over 5 % of the horizon.
+    loss_curve_ : ndarray of shape (n_points,)
+        Decoder loss, half the mean squared error of an entry of the scaled input, over
+        successive hundredths of the horizon.
+    n_silent_units_ : int
+        Number of neurons whose firing rate is below a tenth of the target.
+    to_hz_ : float
+        Factor from codes to firing rates in Hz, ``1000 (1 - exp(-dt / tau)) / dt``.
+
+    See Also
+    --------
+    sklearn.decomposition.DictionaryLearning : Sparse coding by optimisation.
+    skdendbal.preprocessing.OnOffSplitter : Signed data to non-negative channels.
+
+    Notes
+    -----
+    `transform` is a pure function of a row's values and the fitted estimator: every row is
+    presented to the network at rest, with random numbers derived from its own values. Order,
+    batch, memory layout and number of threads do not matter. :meth:`simulate` gives
+    repeated trials with fresh noise.
+
+    An interrupted or failed `fit` or `partial_fit` leaves the estimator as it was.
+
+    References
+    ----------
+    .. [1] F. A. Mikulasch, L. Rudelt and V. Priesemann, "Local dendritic balance enables
+       learning of efficient representations in networks of spiking neurons", Proceedings of
+       the National Academy of Sciences 118(50), e2021925118, 2021.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skdendbal import DendriticBalanceCoder
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> coder = DendriticBalanceCoder(n_components=32, random_state=0).fit(X)
+    >>> codes = coder.transform(X)
+    >>> codes.shape
+    (1797, 32)
+    >>> bool(coder.score(X) > 0.6)
+    True
+    """
+
+    _parameter_constraints: ClassVar = {
+        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "learning_rule": [StrOptions(set(network.RULES)), *network.RULES.values()],
+        "rate": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
+        "noise": [Interval(Real, 0, None, closed="neither")],
+        "dt": [Interval(Real, 0, None, closed="neither")],
+        "tau": [Interval(Real, 0, None, closed="neither")],
+        "presentation_time": [Interval(Real, 0, None, closed="neither")],
+        "max_iter": [Interval(Integral, 1, None, closed="left"), None],
+        "horizon": [Interval(Integral, 1, None, closed="left"), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="left")],
+        "input_scale": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(
+        self,
+        n_components=None,
+        *,
+        learning_rule="dendritic",
+        rate="auto",
+        noise=0.04,
+        dt=0.25,
+        tau=10.0,
+        presentation_time=100.0,
+        max_iter=None,
+        horizon=None,
+        batch_size=16,
+        learning_rate=1.0,
+        input_scale="auto",
+        shuffle=True,
+        random_state=None,
+        n_jobs=None,
+    ):
+        self.n_components = n_components
+        self.learning_rule = learning_rule
+        self.rate = rate
+        self.noise = noise
+        self.dt = dt
+        self.tau = tau
+        self.presentation_time = presentation_time
+        self.max_iter = max_iter
+        self.horizon = horizon
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.input_scale = input_scale
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Learn from X, starting anew.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training data.
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        self : DendriticBalanceCoder
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If `X` is not a finite, dense, numeric 2d array with at least one row and one
+            feature, or if parameters are out of range or contradict each other.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If neurons fall silent or fire in step, or learning diverges or never begins.
+        """
+        with _atomic(self):
+            X = validate_data(self, X, dtype=[np.float64, np.float32])
+            n_samples, n_features = X.shape
+            max_iter = self.max_iter or math.ceil(MIN_PRESENTATIONS / n_samples)
+            settings = self._make_settings(n_features, self.horizon or n_samples * max_iter)
+            random_state = check_random_state(self.random_state)
+            scale = self._find_scale(X)
+            state = network.initialise(settings, n_features, _draw_seed(random_state))
+
+            n_blocks = min(FIT_BLOCKS, n_samples * max_iter)
+            context = self._init_callback_context(max_subtasks=n_blocks)
+            context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+            order = random_state if self.shuffle else None
+            for rows in _presentation_order(n_samples, max_iter, n_blocks, order):
+                task = context.subcontext(task_name="presentations")
+                task.call_on_fit_task_begin(estimator=self, X=X, y=y)
+                self._present(state, settings, X, rows, scale)
+
+                def attributes():
+                    n_iter = math.ceil(state.n_presentations / n_samples)
+                    return self._fitted(copy.deepcopy(state), settings, scale, n_iter)
+
+                if task.call_on_fit_task_end(
+                    estimator=self, X=X, y=y, reconstruction_attributes=attributes
+                ):
+                    break
+            vars(self).update(attributes())
+            context.call_on_fit_task_end(
+                estimator=self, X=X, y=y, reconstruction_attributes=attributes
+            )
+        self._warn_of_failure()
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None):
+        """Go on learning: present the rows of X once, in their order.
+
+        Calls continue one stream: with `input_scale` and `horizon` given, any split of the same
+        rows over calls ends in the same state, bit for bit. Parameters may be changed
+        in between, except `n_components` and `batch_size`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training data.
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        self : DendriticBalanceCoder
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`, and if `n_components` or `batch_size` changed since the first call, or
+            a time constant did within a batch.
+        """
+        with _atomic(self):
+            first = not self.__sklearn_is_fitted__()
+            X = validate_data(self, X, dtype=[np.float64, np.float32], reset=first)
+            horizon = self.horizon or MIN_PRESENTATIONS
+            if first:
+                settings = self._make_settings(X.shape[1], horizon)
+                seed = _draw_seed(check_random_state(self.random_state))
+                state = network.initialise(settings, X.shape[1], seed)
+                scale, n_iter = self._find_scale(X), 1
+            else:
+                self._validate_params()  # they may have been set since
+                settings = self._make_settings(X.shape[1], horizon)
+                self._check_change(settings)
+                state = copy.deepcopy(self._network)
+                scale, n_iter = self.scale_, self.n_iter_ + 1
+            self._present(state, settings, X, np.arange(len(X)), scale)
+            vars(self).update(self._fitted(state, settings, scale, n_iter))
+        return self
+
+    def transform(self, X):
+        """Code every row of X by the firing rates it evokes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_samples, n_components)
+            Firing rates in spikes per time constant, not negative.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `X` is not finite or has another number of features than in `fit`.
+        """
+        X = self._validate(X)
+        codes = np.empty((len(X), len(self.components_)), dtype=X.dtype)
+        settings = replace(self._settings, presentation_time=self.presentation_time)
+
+        def encode(rows):
+            for chunk in gen_batches(rows.stop - rows.start, CHUNK):
+                part = slice(rows.start + chunk.start, rows.start + chunk.stop)
+                block = np.empty((part.stop - part.start, codes.shape[1]))
+                network.encode(
+                    self._network,
+                    settings,
+                    _as_float64(X[part]),
+                    self.scale_,
+                    seed=self.seed_,
+                    out=block,
+                )
+                codes[part] = block
+
+        n_jobs = min(effective_n_jobs(self.n_jobs), len(X))
+        if n_jobs == 1:
+            encode(slice(0, len(X)))
+        else:
+            Parallel(n_jobs=n_jobs, require="sharedmem")(
+                delayed(encode)(rows) for rows in gen_even_slices(len(X), n_jobs)
+            )
+        return codes
+
+    def inverse_transform(self, X):
+        """Reconstruct data from codes: ``X @ components_``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+            Codes.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features)
+            Reconstructed data.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `X` has another number of columns than there are components.
+        """
+        check_is_fitted(self)
+        X = check_array(X, dtype=[np.float64, np.float32], input_name="X")
+        if X.shape[1] != len(self.components_):
+            raise ValueError(
+                f"X has {X.shape[1]} columns, but {type(self).__name__} has "
+                f"{len(self.components_)} components: pass codes as transform returns them."
+            )
+        return (X @ self.components_).astype(X.dtype, copy=False)
+
+    def simulate(self, X, *, n_trials=1, random_state=None):
+        """Return the spikes that every row of X evokes, in repeated trials with fresh noise.
+
+        As in `transform` a row is presented for `presentation_time` to the network at rest.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+        n_trials : int, default=1
+            Number of times each row is presented.
+        random_state : int, RandomState instance or None, default=None
+            Source of the noise of the trials; a row's trial does not depend on other rows.
+
+        Returns
+        -------
+        spikes : ndarray of shape (n_spikes,)
+            Structured array with the fields `row`, `trial`, `time` (ms from the onset of the
+            row, start of the step in which the spike falls) and `unit`, sorted in this order.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `X` is not finite or has another number of features than in `fit`, or `n_trials`
+            is not a positive integer.
+        """
+        X = self._validate(X)
+        n_trials = check_scalar(n_trials, "n_trials", Integral, min_val=1)
+        settings = replace(self._settings, presentation_time=self.presentation_time)
+        return network.simulate(
+            self._network,
+            settings,
+            _as_float64(X),
+            self.scale_,
+            seed=_draw_seed(check_random_state(random_state)),
+            n_trials=n_trials,
+        )
+
+    def score(self, X, y=None):
+        """Explained variance of the reconstruction, pooled over features.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        score : float
+            ``1 - SSE / SS`` with the squared error SSE of the reconstruction and the sum SS of
+            squares about the mean of `X`; 1 is perfect, higher is better.
+        """
+        X = self._validate(X)
+        reconstruction = self.transform(X) @ self.components_
+        return r2_score(X, reconstruction, multioutput="variance_weighted")
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "_network")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    @property
+    def _n_features_out(self):
+        return len(self.components_)
+
+    def _validate(self, X):
+        check_is_fitted(self)
+        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+
+    def _make_settings(self, n_features, horizon):
+        """Turn parameters into the settings of a network; refuse contradictions."""
+        if self.dt > self.presentation_time:
+            raise ValueError(
+                f"dt={self.dt} ms is longer than presentation_time={self.presentation_time} ms: "
+                "a stimulus must last at least one step."
+            )
+        n_components = n_features if self.n_components is None else self.n_components
+        rate = self.rate
+        if rate == "auto":
+            rate = min(max(AUTO_SPIKES / n_components, AUTO_RATES[0]), AUTO_RATES[1])
+        if rate * self.dt >= 500.0:
+            raise ValueError(
+                f"rate={rate} Hz cannot be reached with dt={self.dt} ms, where a neuron spikes at "
+                "most once a step: choose them so that a step has a spike with probability "
+                "rate * dt / 1000 < 0.5."
+            )
+        rule = self.learning_rule
+        return network.Settings(
+            n_components=int(n_components),
+            rule=network.RULES[rule]() if isinstance(rule, str) else rule,
+            rate=float(rate),
+            noise=None if self.noise == "auto" else float(self.noise),
+            dt=float(self.dt),
+            tau=float(self.tau),
+            presentation_time=float(self.presentation_time),
+            batch_size=int(self.batch_size),
+            learning_rate=float(self.learning_rate),
+            horizon=int(horizon),
+        )
+
+    def _check_change(self, settings):
+        """Refuse changes that the network learned so far cannot follow."""
+        old = self._settings
+        waiting = self._network.n_presentations % old.batch_size > 0
+        fixed = ["n_components", "batch_size"]
+        fixed += ["dt", "tau", "presentation_time"] if waiting else []
+        for name in fixed:
+            if getattr(settings, name) != getattr(old, name):
+                raise ValueError(
+                    f"{name} changed from {getattr(old, name)} to {getattr(settings, name)} "
+                    f"between calls of partial_fit{' within a batch' if waiting else ''}: "
+                    "set it back, or call fit to start anew."
+                )
+
+    def _find_scale(self, X):
+        if self.input_scale != "auto":
+            return float(self.input_scale)
+        # Scaled by a power of two, so that squares neither overflow nor vanish.
+        _, exponent = np.frexp(np.abs(X).max())
+        square = 0.0
+        for rows in gen_batches(len(X), CHUNK):
+            square += np.square(np.ldexp(_as_float64(X[rows]), -exponent)).sum()
+        scale = float(np.ldexp(np.sqrt(square / len(X)), exponent))
+        return min(scale, np.finfo(np.float64).max) if scale > 0.0 else 1.0
+
+    def _present(self, state, settings, X, rows, scale):
+        """Let the network learn from some rows of X in the given order."""
+        # One BLAS thread: the same bits in any surroundings, and no idle threads between calls.
+        with threadpool_limits(1, user_api="blas"):
+            for chunk in gen_batches(len(rows), CHUNK):
+                network.run(state, settings, _as_float64(X[rows[chunk]]), scale)
+
+    @staticmethod
+    def _fitted(state, settings, scale, n_iter):
+        """Return the fitted attributes that belong to a network."""
+        rates = state.firing_rates
+        return {
+            "components_": state.decoder.T * scale,
+            "n_iter_": n_iter,
+            "n_steps_": state.n_updates,
+            "seed_": state.seed,
+            "scale_": scale,
+            "firing_rates_": rates,
+            "loss_curve_": np.array(state.loss_curve),
+            "n_silent_units_": int((rates < SILENT * settings.rate).sum()),
+            "to_hz_": 1e3 * (1.0 - settings.decay) / settings.dt,
+            "_network": state,
+            "_settings": settings,
+        }
+
+
+@contextmanager
+def _atomic(estimator):
+    """Leave fitted attributes as they were when the body does not finish."""
+
+    def fitted():
+        return {name: value for name, value in vars(estimator).items() if name.endswith("_")}
+
+    before = fitted()
+    try:
+        yield
+    except BaseException:
+        for name in fitted():
+            delattr(estimator, name)
+        vars(estimator).update(before)
+        raise
+
+
+def _draw_seed(random_state):
+    return int(random_state.randint(np.iinfo(np.int32).max))
+
+
+def _as_float64(X):
+    """Rows as the kernels take them."""
+    return np.ascontiguousarray(X, dtype=np.float64)
+
+
+def _presentation_order(n_samples, n_iter, n_blocks, random_state):
+    """Yield row numbers of `n_iter` passes in `n_blocks` blocks of nearly equal size."""
+    waiting = np.empty(0, dtype=np.intp)
+    passes = iter(range(n_iter))
+    for block in gen_even_slices(n_samples * n_iter, n_blocks):
+        size = block.stop - block.start
+        parts, n = [waiting], len(waiting)
+        while n < size:
+            next(passes)
+            order = np.arange(n_samples)
+            parts.append(random_state.permutation(order) if random_state else order)
+            n += n_samples
+        rows = np.concatenate(parts)
+        yield rows[:size]
+        waiting = rows[size:]

@@ -1,0 +1,453 @@
+"""The network: its settings and state, the learning rules, and how stimuli are presented.
+
+Symbols follow Mikulasch, Rudelt & Priesemann, PNAS 118(50) e2021925118 (2021). Times are in ms,
+learning rates in 1/ms, the target firing rate in Hz.
+"""
+
+import copy
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.linalg.lapack import dposv
+
+from . import _kernels
+
+FADE = 0.3  # part of a presentation during which the new stimulus fades in
+CALL = 1e8  # work of one kernel call, in about ns, so that Python regains control
+RATE_WINDOW = 0.05  # part of the horizon over which firing rates are averaged
+LOSS_POINTS = 100  # entries of the loss curve over one horizon
+NO_RECORD = np.empty((0, 3), dtype=np.int64)
+SPIKE = np.dtype(
+    [("row", np.int64), ("trial", np.int64), ("time", np.float64), ("unit", np.int64)]
+)
+
+
+@dataclass(frozen=True)
+class Dendritic:
+    """Exact dendritic balance: every dendritic potential is the coding error of its input.
+
+    The potential of input i on neuron j is ``u_ji = F_ji (x - D z)_i``, the voltage-dependent
+    plasticity ``dF_j = eta z_j (x - F^T z)`` and the decoder learns ``dD = eta (x - D z) z^T``.
+    Both start at zero and share one rate, so ``D = F^T`` always holds and is stored once.
+
+    The rule is evaluated once a batch with sums over all its steps, in implicit form:
+    ``(I + eta dt sum z z^T) F_new = F + eta dt sum z x^T`` has the same fixed points and the same
+    limit of small steps, and cannot overshoot.
+
+    Parameters
+    ----------
+    decoder_rate : float, default=5e-4
+        Learning rate eta_F = eta_D in 1/ms.
+    homeostasis_rate : float, default=0.05
+        Rate eta_b in 1/ms at which biases approach the target firing rate.
+    initial_noise : float, default=0.3
+        Noise level sigma_0 at the start of learning, in units of the scaled input.
+    annealing : float, default=7.0
+        Decay of the noise level over the horizon: eta_s times the horizon's duration.
+    scaled_bias : bool, default=False
+        Whether biases count in units of potential, i.e. are divided by sigma^2.
+    self_inhibition : float, default=0.25
+        Instantaneous part c of a neuron's connection to itself.
+    one_spike_per_step : bool, default=True
+        Whether only the most probable of several spikes in one step is kept. Neurons that
+        spike in one step cannot yet inhibit each other; where noise is low, many of them, or
+        all, would overshoot the input together, and again in the opposite direction.
+    """
+
+    decoder_rate: float = 5e-4
+    homeostasis_rate: float = 0.05
+    initial_noise: float = 0.3
+    annealing: float = 7.0
+    scaled_bias: bool = False
+    self_inhibition: float = 0.25
+    one_spike_per_step: bool = True
+
+    def update(self, network, sums, step):
+        """Learn from the sums over one batch with steps of `step` ms.
+
+        Returns the squared error of the decoder, summed over the batch, before learning.
+        """
+        rate = self.decoder_rate * step
+        decoder = network.decoder
+        predicted = decoder @ sums.gram
+        squared_error = sums.square + np.vdot(decoder, predicted - 2.0 * sums.cross)
+        system = rate * sums.gram
+        system[np.diag_indices_from(system)] += 1.0
+        _, change, _ = dposv(system, rate * (sums.cross - predicted).T)
+        decoder += change.T
+        np.matmul(-decoder.T, decoder, out=network.recurrent)
+        return squared_error
+
+
+RULES = {"dendritic": Dendritic}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a network is, apart from what it has learned.
+
+    Parameters
+    ----------
+    n_components : int
+        Number of neurons n_z.
+    rule : Dendritic
+        The learning rule with its rates.
+    rate : float
+        Target firing rate rho in Hz.
+    noise : float
+        Final noise level sigma_inf, in units of the scaled input.
+    dt : float
+        Simulation step in ms; also the transmission delay of recurrent connections.
+    tau : float
+        Time constant of membrane and traces in ms.
+    presentation_time : float
+        Duration of a stimulus in ms.
+    batch_size : int
+        Number of lanes: copies of the network with common weights and own traces.
+    learning_rate : float
+        Factor on the learning rates of weights and decoder.
+    horizon : int
+        Number of presentations over which the noise is annealed.
+    """
+
+    n_components: int
+    rule: Dendritic
+    rate: float
+    noise: float
+    dt: float
+    tau: float
+    presentation_time: float
+    batch_size: int
+    learning_rate: float
+    horizon: int
+
+    # Everything that depends on dt is derived here.
+
+    @property
+    def n_steps(self):
+        """Steps of a presentation."""
+        return max(1, round(self.presentation_time / self.dt))
+
+    @property
+    def decay(self):
+        """Decay of a trace over one step."""
+        return math.exp(-self.dt / self.tau)
+
+    @property
+    def target(self):
+        """Target probability of a spike in one step."""
+        return self.rate * 1e-3 * self.dt
+
+    @property
+    def fade(self):
+        """Weight of the new stimulus at each step, shape (n_steps,)."""
+        return np.minimum(1.0, np.arange(1, self.n_steps + 1) / (FADE * self.n_steps))
+
+    def rows_per_call(self, n_features):
+        """Rows that a kernel works through in about 0.1 s."""
+        return max(1, int(CALL / (self.n_components * (4 * self.n_steps + n_features))))
+
+    @property
+    def clock(self):
+        """Kernel constants of time."""
+        powers = self.decay ** np.arange(self.n_steps + 1)
+        return _kernels.Clock(self.fade, self.decay, powers, self.rule.one_spike_per_step)
+
+    def tails(self, include_spikes):
+        """Sums of a trace's tail from each step on.
+
+        Learning sees the traces before a step's spikes, the decoder loss those after them.
+        """
+
+        def tail(weights, factor):
+            sums = np.append(weights, 0.0)
+            for m in range(self.n_steps - 1, -1, -1):
+                sums[m] += factor * sums[m + 1]
+            if include_spikes:
+                sums = np.concatenate([factor * sums[:1], sums[:-1]])
+            return sums
+
+        q = self.decay
+        fade = self.fade
+        return _kernels.Tails(
+            tail(fade, q), tail(1.0 - fade, q), tail(np.ones(self.n_steps), q * q)
+        )
+
+    @property
+    def read(self):
+        """What a spike at each step adds to the code, shape (n_steps,).
+
+        Spikes count once the stimulus has faded in, each as the mean trace it leaves, so a code
+        is a firing rate in spikes per time constant whatever dt is.
+        """
+        counted = self.fade >= 1.0
+        return counted / (counted.sum() * (1.0 - self.decay))
+
+
+@dataclass
+class Sums:
+    """Sums over the steps of some presentations, from which learning and measures follow.
+
+    Attributes
+    ----------
+    n_steps : int
+        Number of steps summed.
+    counts : ndarray of shape (n_components,)
+        Spikes.
+    square : float
+        Sum of ``|x|^2``.
+    cross : ndarray of shape (n_features, n_components)
+        Sum of ``x z^T``.
+    gram : ndarray of shape (n_components, n_components)
+        Sum of ``z z^T``.
+    """
+
+    n_steps: int
+    counts: np.ndarray
+    square: float
+    cross: np.ndarray
+    gram: np.ndarray
+
+    def __add__(self, other):
+        """Sums over both sets of presentations."""
+        return Sums(*(getattr(self, f) + getattr(other, f) for f in self.__dataclass_fields__))
+
+
+@dataclass
+class Network:
+    """State of a network: plain arrays and numbers, in units of the scaled input."""
+
+    decoder: np.ndarray  # (n_features, n_components) D, and F^T in the exact rule
+    recurrent: np.ndarray  # (n_components, n_components) row k: what a spike of k adds
+    bias: np.ndarray  # (n_components,) b
+    variance: float  # sigma^2
+    seed: int
+    # lanes: what each copy of the network carries from stimulus to stimulus
+    traces: np.ndarray  # (batch_size, n_components) z
+    previous: np.ndarray  # (batch_size, n_features) stimulus of the last batch
+    # the unfinished batch
+    stimuli: np.ndarray  # (batch_size, n_features)
+    drive: np.ndarray  # (batch_size, 2, n_components) sums of z by new and by previous stimulus
+    counts: np.ndarray  # (n_components,) spikes
+    gram: np.ndarray  # (n_components, n_components) half of the sum of z z^T
+    # records of learning
+    spikes: np.ndarray  # (n_components,) recent spikes
+    time: float = 0.0  # in which they fell, ms
+    error: float = 0.0  # squared error summed over the steps since the last loss
+    error_steps: int = 0
+    loss_curve: list = field(default_factory=list)
+    n_presentations: int = 0
+    n_updates: int = 0
+
+    @property
+    def firing_rates(self):
+        """Recent firing rates in Hz, shape (n_components,)."""
+        return self.spikes / max(self.time, 1e-300) * 1e3
+
+
+def initialise(settings, n_features, seed):
+    """Return a network that knows nothing: zero weights, biases at the target rate."""
+    n, lanes = settings.n_components, settings.batch_size
+    rule = settings.rule
+    variance = rule.initial_noise**2
+    p = settings.target
+    bias = math.log(p / (1.0 - p)) * (variance if rule.scaled_bias else 1.0)
+    return Network(
+        decoder=np.zeros((n_features, n)),
+        recurrent=np.zeros((n, n)),
+        bias=np.full(n, bias),
+        variance=variance,
+        seed=seed,
+        traces=np.zeros((lanes, n)),
+        previous=np.zeros((lanes, n_features)),
+        stimuli=np.zeros((lanes, n_features)),
+        drive=np.zeros((lanes, 2, n)),
+        counts=np.zeros(n, dtype=np.int64),
+        gram=np.zeros((n, n)),
+        spikes=np.zeros(n),
+    )
+
+
+def run(network, settings, X, scale=1.0, *, learn=True, record=False):
+    """Present a stream of stimuli, each fading in from the one before it on its lane.
+
+    Parameters
+    ----------
+    network : Network
+        Continues where it stands. Changed in place when learning, else left as it is.
+    settings : Settings
+        Settings of the network.
+    X : ndarray of shape (n_presentations, n_features), float64, C-contiguous
+        Stimuli in the order of presentation.
+    scale : float, default=1.0
+        Stimuli are divided by it.
+    learn : bool, default=True
+        Whether weights, biases and noise change.
+    record : bool, default=False
+        Whether to return the spikes.
+
+    Returns
+    -------
+    sums : Sums
+        Sums over all steps presented here, with traces before the spikes of a step while
+        learning and after them (as in the decoder loss) otherwise. A batch that stays
+        unfinished counts in the call that finishes it.
+    spikes : ndarray of shape (n_spikes,) or None
+        Structured array of row (of X), trial (0), time (ms from the row's onset) and unit.
+    """
+    n_features, n_units = network.decoder.shape
+    lanes = settings.batch_size
+    clock = settings.clock
+    tails = settings.tails(include_spikes=not learn)
+    scratch = _kernels.make_scratch(n_units)
+    if not learn:
+        # a stream of its own that starts with the lanes as they are
+        network = copy.deepcopy(network)
+        network.n_presentations += -network.n_presentations % lanes
+        network.drive[:], network.counts[:], network.gram[:] = 0.0, 0, 0.0
+
+    def present(network, rows, buffer):
+        return _kernels.present(
+            rows,
+            scale,
+            np.uint64(network.seed),
+            network.n_presentations,
+            network.previous,
+            network.stimuli,
+            network.traces,
+            _weights(network, settings),
+            clock,
+            tails,
+            scratch,
+            network.counts,
+            network.drive,
+            network.gram,
+            buffer,
+        )
+
+    total = Sums(0, 0, 0.0, np.zeros((n_features, n_units)), np.zeros((n_units, n_units)))
+    spikes = [np.empty(0, SPIKE)]
+    start = 0
+    while start < len(X):
+        lane = network.n_presentations % lanes
+        stop = min(start + lanes - lane, start + settings.rows_per_call(n_features), len(X))
+        rows = X[start:stop]
+        if record:
+            # a first run on a copy counts the spikes, so that the record has exactly their size
+            n_spikes = present(copy.deepcopy(network), rows, NO_RECORD)
+            buffer = np.empty((n_spikes, 3), dtype=np.int64)
+            present(network, rows, buffer)
+            spikes.append(_as_spikes(buffer, settings, first_row=start))
+        else:
+            present(network, rows, NO_RECORD)
+        network.n_presentations += stop - start
+        start = stop
+        if network.n_presentations % lanes == 0 or (start == len(X) and not learn):
+            sums = _close_batch(network, settings, (network.n_presentations - 1) % lanes + 1)
+            total = total + sums
+            if learn:
+                _learn(network, settings, sums)
+    return total, np.concatenate(spikes) if record else None
+
+
+def _weights(network, settings):
+    """Return the network's weights as the kernels take them."""
+    gain = 1.0 / network.variance
+    bias = network.bias * (gain if settings.rule.scaled_bias else 1.0)
+    self_inhibition = settings.rule.self_inhibition * network.recurrent.diagonal()
+    return _kernels.Weights(network.decoder, network.recurrent, bias + gain * self_inhibition, gain)
+
+
+def _close_batch(network, settings, n_lanes):
+    """Return the sums over the batch of the first `n_lanes` lanes and make room for the next."""
+    new, old = network.stimuli[:n_lanes], network.previous[:n_lanes]
+    drive = network.drive[:n_lanes]
+    w, v = settings.fade, 1.0 - settings.fade
+    sums = Sums(
+        n_lanes * settings.n_steps,
+        network.counts.copy(),
+        w @ w * np.vdot(new, new) + 2.0 * (w @ v) * np.vdot(new, old) + v @ v * np.vdot(old, old),
+        new.T @ drive[:, 0] + old.T @ drive[:, 1],
+        network.gram + network.gram.T,
+    )
+    network.previous[:n_lanes] = new
+    network.counts[:] = 0
+    network.gram[:] = 0.0
+    return sums
+
+
+def _learn(network, settings, sums):
+    """Move weights, biases and noise by the sums over a batch; keep the records."""
+    rule = settings.rule
+    network.error += rule.update(network, sums, settings.learning_rate * settings.dt)
+    expected = settings.target * sums.n_steps
+    network.bias += rule.homeostasis_rate * settings.dt * (expected - sums.counts)
+    final = settings.noise**2
+    progress = settings.batch_size / settings.horizon
+    network.variance = final + (network.variance - final) * math.exp(
+        -2.0 * rule.annealing * progress
+    )
+    network.n_updates += 1
+
+    kept = math.exp(-progress / RATE_WINDOW)
+    network.spikes = kept * network.spikes + sums.counts
+    network.time = kept * network.time + sums.n_steps * settings.dt
+    network.error_steps += sums.n_steps
+    if network.n_updates % max(1, round(1 / (LOSS_POINTS * progress))) == 0:
+        n_features = network.decoder.shape[0]
+        network.loss_curve.append(0.5 * network.error / n_features / network.error_steps)
+        network.error, network.error_steps = 0.0, 0
+
+
+def encode(network, settings, X, scale=1.0, *, seed, out):
+    """Present every row of X to the network at rest and write its code into `out`.
+
+    Each row has random numbers of its own, derived from its values and `seed`, so its code
+    depends on nothing but them and the network.
+    """
+    _at_rest(network, settings, X, scale, np.uint64(seed), out, NO_RECORD)
+
+
+def simulate(network, settings, X, scale=1.0, *, seed, n_trials):
+    """Present every row of X to the network at rest, `n_trials` times with fresh noise.
+
+    Returns
+    -------
+    spikes : ndarray of shape (n_spikes,)
+        Structured array of row, trial, time (ms from the row's onset) and unit, in this order.
+    """
+    codes = np.empty((1, settings.n_components))
+    spikes = []
+    for r in range(len(X)):
+        for trial in range(n_trials):
+            key = _kernels.stream_key(np.uint64(seed), trial)
+            row = X[r : r + 1]
+            n = _at_rest(network, settings, row, scale, key, codes, NO_RECORD)
+            buffer = np.empty((n, 3), dtype=np.int64)
+            _at_rest(network, settings, row, scale, key, codes, buffer)
+            spikes.append(_as_spikes(buffer, settings, first_row=r, trial=trial))
+    return np.concatenate(spikes)
+
+
+def _at_rest(network, settings, X, scale, seed, out, buffer):
+    """Call the kernel `encode` on a few rows at a time; return the number of spikes."""
+    weights, clock, read = _weights(network, settings), settings.clock, settings.read
+    scratch = _kernels.make_scratch(settings.n_components)
+    step = settings.rows_per_call(X.shape[1])
+    return sum(
+        _kernels.encode(
+            X[i : i + step], scale, seed, weights, clock, read, scratch, out[i : i + step], buffer
+        )
+        for i in range(0, len(X), step)
+    )
+
+
+def _as_spikes(buffer, settings, *, first_row, trial=0):
+    """Turn (row, step, unit) events of a kernel into a structured array."""
+    spikes = np.empty(len(buffer), SPIKE)
+    spikes["row"] = buffer[:, 0] + first_row
+    spikes["trial"] = trial
+    spikes["time"] = buffer[:, 1] * settings.dt
+    spikes["unit"] = buffer[:, 2]
+    return spikes

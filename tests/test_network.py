@@ -1,0 +1,244 @@
+"""The network against its naive twin, closed forms and the published figures."""
+
+import copy
+import pickle
+from dataclasses import replace
+
+import naive
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from skdendbal import _kernels, network
+from skdendbal.datasets import make_bars
+from skdendbal.network import Dendritic, Settings
+
+BARS = Settings(  # the published 8x8 bars with a tenth of the stimuli
+    n_components=16,
+    rule=Dendritic(
+        decoder_rate=5e-4,
+        homeostasis_rate=1e-2,
+        initial_noise=1.0,
+        annealing=7.0,
+        scaled_bias=True,
+        one_spike_per_step=False,
+    ),
+    rate=15.0,
+    noise=0.1**0.5,
+    dt=1.0,
+    tau=10.0,
+    presentation_time=100.0,
+    batch_size=1,
+    learning_rate=1.0,
+    horizon=100_000,
+)
+
+
+def make_trained(settings, n_features=12, n_rows=400, seed=0):
+    """A network with some history, and further rows like those it learned."""
+    rng = np.random.default_rng(seed)
+    X = rng.gamma(0.5, size=(n_rows + 60, n_features))
+    X /= np.sqrt((X**2).sum(axis=1).mean())
+    net = network.initialise(settings, n_features, seed=seed + 5)
+    network.run(net, settings, X[:n_rows])
+    return net, X[n_rows:]
+
+
+SMALL = replace(
+    BARS,
+    n_components=9,
+    rule=Dendritic(
+        decoder_rate=2e-3, homeostasis_rate=1e-2, initial_noise=0.3, one_spike_per_step=False
+    ),
+    noise=0.1,
+    rate=40.0,
+    horizon=400,
+)
+VARIANTS = {
+    "stream": SMALL,
+    "lanes": replace(SMALL, batch_size=5),
+    "scaled bias": replace(
+        SMALL,
+        rule=replace(SMALL.rule, scaled_bias=True, homeostasis_rate=1e-3, self_inhibition=0.5),
+    ),
+    "coarse steps": replace(SMALL, dt=3.0, tau=7.0, presentation_time=60.0),
+    "fine steps": replace(SMALL, dt=0.3, presentation_time=50.0),
+    "one spike a step": replace(SMALL, rule=replace(SMALL.rule, one_spike_per_step=True)),
+    "one neuron": replace(SMALL, n_components=1),
+    "more than a block of neurons": replace(SMALL, n_components=40),
+}
+
+
+def as_raster(spikes, row, settings):
+    raster = np.zeros((settings.n_steps, settings.n_components))
+    events = spikes[spikes["row"] == row]
+    raster[np.rint(events["time"] / settings.dt).astype(int), events["unit"]] = 1
+    return raster
+
+
+def logit_bias(net, settings):
+    return net.bias / (net.variance if settings.rule.scaled_bias else 1.0)
+
+
+def test_random_numbers_are_splitmix64():
+    # reference outputs of the published generator for seed 1234567
+    expected = [6457827717110365317, 3203168211198807973, 9817491932198370423]
+    assert naive.splitmix64(1234567, 3) == expected
+    key = np.uint64(1234567)
+    got = [_kernels.uniform.py_func(key, i) for i in range(3)]
+    with np.errstate(over="ignore"):
+        assert got == naive.uniforms(1234567, 1, 3)[0].tolist()
+
+
+@pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)
+def test_sampling_equals_the_naive_model_on_the_same_random_numbers(settings):
+    net, X = make_trained(settings)
+    F, D = net.decoder.T.copy(), net.decoder.copy()
+    assert np.ptp(D) > 0.1
+    start = copy.deepcopy(net)
+    _, spikes = network.run(net, settings, X, learn=False, record=True)
+    assert len(spikes) > 20
+    lanes = settings.batch_size
+    for lane in range(lanes):
+        z, x_previous = start.traces[lane], start.previous[lane]
+        for row in range(lane, len(X), lanes):
+            key = _kernels.stream_key(np.uint64(net.seed), start.n_presentations + row)
+            raster, _, _, z = naive.present(
+                x_previous,
+                X[row],
+                z,
+                F,
+                naive.exact_recurrent(F, D),
+                logit_bias(net, settings),
+                net.variance**0.5,
+                c=settings.rule.self_inhibition,
+                dt=settings.dt,
+                tau=settings.tau,
+                one_spike=settings.rule.one_spike_per_step,
+                numbers=naive.uniforms(key, settings.n_steps, settings.n_components),
+            )
+            assert np.array_equal(raster, as_raster(spikes, row, settings))
+            x_previous = X[row]
+
+
+@pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)
+def test_codes_equal_the_naive_model_at_rest_on_the_same_random_numbers(settings):
+    net, X = make_trained(settings)
+    codes = np.empty((len(X), settings.n_components))
+    network.encode(net, settings, X, seed=3, out=codes)
+    F, D = net.decoder.T, net.decoder
+    for row, x in enumerate(X):
+        key = _kernels.row_key(x, np.empty_like(x), np.uint64(3))
+        raster, *_ = naive.present(
+            np.zeros_like(x),
+            x,
+            np.zeros(settings.n_components),
+            F,
+            naive.exact_recurrent(F, D),
+            logit_bias(net, settings),
+            net.variance**0.5,
+            c=settings.rule.self_inhibition,
+            dt=settings.dt,
+            tau=settings.tau,
+            one_spike=settings.rule.one_spike_per_step,
+            numbers=naive.uniforms(key, settings.n_steps, settings.n_components),
+        )
+        counted = raster[np.arange(1, len(raster) + 1) >= 0.3 * len(raster)]
+        trace_per_spike = 1.0 / (1.0 - np.exp(-settings.dt / settings.tau))
+        np.testing.assert_allclose(codes[row], counted.mean(axis=0) * trace_per_spike, rtol=1e-12)
+
+
+@pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)
+def test_teacher_forced_learning_equals_the_naive_model(settings):
+    net, X = make_trained(settings)
+    lanes, rule = settings.batch_size, settings.rule
+    start = copy.deepcopy(net)
+    _, spikes = network.run(net, settings, X, record=True)
+    F, D = start.decoder.T.copy(), start.decoder.copy()
+    b, sigma = start.bias, start.variance**0.5
+    z, x_previous = list(start.traces), list(start.previous)
+    eta_s = rule.annealing / (settings.horizon * settings.n_steps * settings.dt)
+    for first in range(0, len(X), lanes):
+        rasters, traces, targets = [], [], []
+        for lane in range(lanes):
+            raster = as_raster(spikes, first + lane, settings)
+            traced, z[lane] = naive.replay(raster, z[lane], dt=settings.dt, tau=settings.tau)
+            rasters.extend(raster)
+            traces.extend(traced)
+            targets.extend(naive.inputs(x_previous[lane], X[first + lane], settings.n_steps))
+            x_previous[lane] = X[first + lane]
+        eta_dt = rule.decoder_rate * settings.dt
+        F = naive.implicit_step(F, traces, targets, eta_dt)
+        D = naive.implicit_step(D.T, traces, targets, eta_dt).T
+        b = naive.homeostasis(
+            b, rasters, rho=settings.rate / 1e3, eta_b=rule.homeostasis_rate, dt=settings.dt
+        )
+        duration = lanes * settings.n_steps * settings.dt
+        sigma = naive.annealed(sigma, settings.noise, eta_s=eta_s, duration=duration)
+    close = {"rtol": 1e-8, "atol": 1e-10}
+    np.testing.assert_allclose(net.decoder, D, **close)
+    np.testing.assert_allclose(net.decoder.T, F, **close)  # the invariant of the exact rule
+    np.testing.assert_allclose(net.recurrent.T, naive.exact_recurrent(F, D), **close)
+    np.testing.assert_allclose(net.bias, b, **close)
+    np.testing.assert_allclose(net.variance**0.5, sigma, **close)
+    np.testing.assert_allclose(net.traces, z, **close)
+
+
+@pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)
+def test_sums_give_the_decoder_loss(settings):
+    net, X = make_trained(settings)
+    start = copy.deepcopy(net)
+    sums, spikes = network.run(net, settings, X, learn=False, record=True)
+    lanes = settings.batch_size
+    x, z_after = [], []
+    for lane in range(lanes):
+        z, x_previous = start.traces[lane], start.previous[lane]
+        for row in range(lane, len(X), lanes):
+            raster = as_raster(spikes, row, settings)
+            traces, z = naive.replay(raster, z, dt=settings.dt, tau=settings.tau)
+            x.extend(naive.inputs(x_previous, X[row], settings.n_steps))
+            z_after.extend(np.exp(-settings.dt / settings.tau) * traces + raster)
+            x_previous = X[row]
+    expected = naive.decoder_loss(np.array(x), np.array(z_after), net.decoder)
+    D = net.decoder
+    error = sums.square + np.vdot(D, D @ sums.gram - 2 * sums.cross)
+    assert 0.5 * error / D.shape[0] / sums.n_steps == pytest.approx(expected, rel=1e-10)
+    assert sums.counts.sum() == len(spikes)
+
+
+def test_evaluation_leaves_the_network_alone():
+    net, X = make_trained(VARIANTS["lanes"])
+    before = pickle.dumps(net)
+    network.run(net, VARIANTS["lanes"], X[:13], learn=False, record=True)
+    assert pickle.dumps(net) == before
+
+
+def test_batch_learning_has_the_limit_of_explicit_steps():
+    # halving the rate halves the distance between the implicit batch step and plain Euler steps
+    net, X = make_trained(SMALL)
+    distances = []
+    for eta in (1e-4, 5e-5):
+        settings = replace(SMALL, rule=replace(SMALL.rule, decoder_rate=eta))
+        learned = copy.deepcopy(net)
+        _, spikes = network.run(learned, settings, X[:1], record=True)
+        traces, _ = naive.replay(as_raster(spikes, 0, settings), net.traces[0], dt=1.0, tau=10.0)
+        D = net.decoder.copy()
+        for x, z in zip(naive.inputs(net.previous[0], X[0], 100), traces, strict=True):
+            D += eta * np.outer(x - D @ z, z)
+        assert np.abs(learned.decoder - net.decoder).max() > 1e-5
+        distances.append(np.abs(learned.decoder - D).max() / eta)
+    assert distances[1] == pytest.approx(distances[0] / 2, rel=0.05)
+
+
+def bars_loss(settings, seed, n_test=500):
+    X = make_bars(settings.horizon + n_test, 8, 0.5, random_state=seed)
+    net = network.initialise(settings, 64, seed=seed)
+    network.run(net, settings, X[: settings.horizon])
+    sums, _ = network.run(net, settings, X[settings.horizon :], learn=False)
+    D = net.decoder
+    error = sums.square + np.vdot(D, D @ sums.gram - 2 * sums.cross)
+    rates = sums.counts / (sums.n_steps * settings.dt) * 1e3
+    return 0.5 * error / 64 / sums.n_steps, rates
