@@ -17,7 +17,6 @@ from sklearn.base import (
     _fit_context,
 )
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import r2_score
 from sklearn.utils import (
     check_array,
     check_random_state,
@@ -57,9 +56,10 @@ except ImportError:  # scikit-learn before 1.9
 MIN_PRESENTATIONS = 20_000  # of a fit with max_iter=None, and default horizon of partial_fit
 FIT_BLOCKS = 100  # callbacks are called this often during a fit
 AUTO_SPIKES = 640.0  # spikes a second of all neurons together, with rate="auto"
-AUTO_RATES = 10.0, 50.0  # bounds of a neuron's rate in Hz, with rate="auto"
+AUTO_RATE = 50.0  # largest rate of a neuron in Hz, with rate="auto"
 CHUNK = 1024  # rows converted to float64 at once
 SILENT = 0.1  # a unit below this part of the target rate counts as silent
+FAILED = 1.7  # learning has failed if the loss ends above this multiple of its minimum
 
 
 class DendriticBalanceCoder(
@@ -84,7 +84,7 @@ class DendriticBalanceCoder(
         Learning rule, by name or as an object of :mod:`skdendbal.network` with rates of its own.
     rate : float or "auto", default="auto"
         Target firing rate rho of every neuron in Hz. "auto" spreads 640 spikes a second over
-        the neurons, but at least 10 and at most 50 Hz each.
+        the neurons, with at most 50 Hz each: 10 Hz for 64 neurons.
     noise : float, default=0.04
         Final noise level sigma of the membrane potential, relative to the scaled input, whose
         root mean squared row norm is 1. Larger values make spiking more random and codes less
@@ -182,16 +182,16 @@ class DendriticBalanceCoder(
     _parameter_constraints: ClassVar = {
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "learning_rule": [StrOptions(set(network.RULES)), *network.RULES.values()],
-        "rate": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
-        "noise": [Interval(Real, 0, None, closed="neither")],
-        "dt": [Interval(Real, 0, None, closed="neither")],
-        "tau": [Interval(Real, 0, None, closed="neither")],
-        "presentation_time": [Interval(Real, 0, None, closed="neither")],
+        "rate": [Interval(Real, 0, np.inf, closed="neither"), StrOptions({"auto"})],
+        "noise": [Interval(Real, 0, np.inf, closed="neither")],
+        "dt": [Interval(Real, 0, np.inf, closed="neither")],
+        "tau": [Interval(Real, 0, np.inf, closed="neither")],
+        "presentation_time": [Interval(Real, 0, np.inf, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "horizon": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="left")],
-        "input_scale": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
+        "learning_rate": [Interval(Real, 0, np.inf, closed="left")],
+        "input_scale": [Interval(Real, 0, np.inf, closed="neither"), StrOptions({"auto"})],
         "shuffle": ["boolean"],
         "random_state": ["random_state"],
         "n_jobs": [Integral, None],
@@ -467,11 +467,23 @@ class DendriticBalanceCoder(
         -------
         score : float
             ``1 - SSE / SS`` with the squared error SSE of the reconstruction and the sum SS of
-            squares about the mean of `X`; 1 is perfect, higher is better.
+            squares about the mean of `X`; 1 is perfect, higher is better. Where SS is zero it
+            is 1.0 for a perfect reconstruction and else 0.0, as in
+            :func:`~sklearn.metrics.r2_score`.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `X` is not finite or has another number of features than in `fit`.
         """
         X = self._validate(X)
-        reconstruction = self.transform(X) @ self.components_
-        return r2_score(X, reconstruction, multioutput="variance_weighted")
+        # In units of the scale, so that squares do not overflow.
+        errors = (X - self.transform(X) @ self.components_) / self.scale_
+        deviations = (X - X.mean(axis=0)) / self.scale_
+        sse, ss = np.vdot(errors, errors), np.vdot(deviations, deviations)
+        return float(1.0 - sse / ss) if ss > 0.0 else float(sse == 0.0)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_network")
@@ -499,19 +511,23 @@ class DendriticBalanceCoder(
         n_components = n_features if self.n_components is None else self.n_components
         rate = self.rate
         if rate == "auto":
-            rate = min(max(AUTO_SPIKES / n_components, AUTO_RATES[0]), AUTO_RATES[1])
-        if rate * self.dt >= 500.0:
-            raise ValueError(
-                f"rate={rate} Hz cannot be reached with dt={self.dt} ms, where a neuron spikes at "
-                "most once a step: choose them so that a step has a spike with probability "
-                "rate * dt / 1000 < 0.5."
-            )
+            rate = min(AUTO_SPIKES / n_components, AUTO_RATE)
         rule = self.learning_rule
+        if isinstance(rule, str):
+            rule = network.RULES[rule]()
+        spikes_per_step = rate * 1e-3 * self.dt * (n_components if rule.one_spike_per_step else 1)
+        if spikes_per_step >= 1.0:
+            raise ValueError(
+                f"rate={rate} Hz cannot be reached with dt={self.dt} ms: it needs "
+                f"{spikes_per_step:.3g} spikes a step, where less than 1 is possible"
+                f"{' for all neurons together' if rule.one_spike_per_step else ''}. "
+                "Lower rate or dt."
+            )
         return network.Settings(
             n_components=int(n_components),
-            rule=network.RULES[rule]() if isinstance(rule, str) else rule,
+            rule=rule,
             rate=float(rate),
-            noise=None if self.noise == "auto" else float(self.noise),
+            noise=float(self.noise),
             dt=float(self.dt),
             tau=float(self.tau),
             presentation_time=float(self.presentation_time),
@@ -551,6 +567,36 @@ class DendriticBalanceCoder(
         with threadpool_limits(1, user_api="blas"):
             for chunk in gen_batches(len(rows), CHUNK):
                 network.run(state, settings, _as_float64(X[rows[chunk]]), scale)
+
+    def _warn_of_failure(self):
+        """Warn once if learning failed, with its cause and a remedy."""
+        settings = self._settings
+        if self.n_steps_ == 0:
+            message = (
+                f"No weight was learned: {self._network.n_presentations} presentations do not "
+                f"fill a batch of {settings.batch_size}. Raise max_iter or lower batch_size."
+            )
+        elif self.n_silent_units_ > SILENT * settings.n_components:
+            message = (
+                f"{self.n_silent_units_} of {settings.n_components} neurons are silent, below a "
+                f"tenth of their target rate of {settings.rate:.3g} Hz. Give them more time with "
+                "a larger max_iter, or raise noise."
+            )
+        elif not 0.5 < np.median(self.firing_rates_) / settings.rate < 2.0:
+            message = (
+                f"Neurons fire at {np.median(self.firing_rates_):.3g} Hz (median) instead of "
+                f"their target rate of {settings.rate:.3g} Hz. Give them more time with a larger "
+                "max_iter, or raise noise."
+            )
+        elif len(self.loss_curve_) and self.loss_curve_[-1] > FAILED * self.loss_curve_.min():
+            message = (
+                f"The decoder loss rose from {self.loss_curve_.min():.3g} to "
+                f"{self.loss_curve_[-1]:.3g} while the noise fell: neurons fire in step. Raise "
+                "noise or lower dt."
+            )
+        else:
+            return
+        warnings.warn(message, ConvergenceWarning, stacklevel=4)  # at the call of fit
 
     @staticmethod
     def _fitted(state, settings, scale, n_iter):

@@ -6,7 +6,8 @@ learning rates in 1/ms, the target firing rate in Hz.
 
 import copy
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from numbers import Real
 
 import numpy as np
 from scipy.linalg.lapack import dposv
@@ -62,6 +63,19 @@ class Dendritic:
     scaled_bias: bool = False
     self_inhibition: float = 0.25
     one_spike_per_step: bool = True
+
+    def __post_init__(self):
+        for parameter in fields(self):
+            name, value = parameter.name, getattr(self, parameter.name)
+            if parameter.type is bool:
+                valid, expected = isinstance(value, bool), "True or False"
+            else:
+                valid = isinstance(value, Real) and 0.0 <= value < math.inf
+                expected = "a finite number, not negative"
+            if name == "initial_noise":
+                valid, expected = valid and value > 0.0, "a finite positive number"
+            if not valid:
+                raise ValueError(f"{name}={value!r} must be {expected}.")
 
     def update(self, network, sums, step):
         """Learn from the sums over one batch with steps of `step` ms.
@@ -421,7 +435,7 @@ def simulate(network, settings, X, scale=1.0, *, seed, n_trials):
     spikes = []
     for r in range(len(X)):
         for trial in range(n_trials):
-            key = _kernels.stream_key(np.uint64(seed), trial)
+            key = np.uint64(_kernels.stream_key(np.uint64(seed), trial))
             row = X[r : r + 1]
             n = _at_rest(network, settings, row, scale, key, codes, NO_RECORD)
             buffer = np.empty((n, 3), dtype=np.int64)

@@ -1,0 +1,26 @@
+"""Data that some tests use when present: the option --data or the variable SKDENDBAL_DATA."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--data",
+        default=os.environ.get("SKDENDBAL_DATA"),
+        help="folder with mnist_t10k.npz (default: the environment variable SKDENDBAL_DATA)",
+    )
+
+
+@pytest.fixture(scope="session")
+def mnist(request):
+    """MNIST digits at half size, 14 x 14 pixels in [0, 1], shape (8000, 196)."""
+    folder = request.config.getoption("--data")
+    if not folder or not (Path(folder) / "mnist_t10k.npz").exists():
+        pytest.skip("needs mnist_t10k.npz: give its folder by --data or SKDENDBAL_DATA")
+    with np.load(Path(folder) / "mnist_t10k.npz") as f:
+        images = f["images"][:8000] / 255.0
+    return images.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(-1, 196)
