@@ -6,6 +6,7 @@ learning rates in 1/ms, the target firing rate in Hz.
 
 import copy
 import math
+import operator
 from dataclasses import dataclass, field, fields
 from numbers import Real
 
@@ -87,7 +88,7 @@ class Dendritic:
         predicted = decoder @ sums.gram
         squared_error = sums.square + np.vdot(decoder, predicted - 2.0 * sums.cross)
         system = rate * sums.gram
-        system[np.diag_indices_from(system)] += 1.0
+        system.flat[:: len(system) + 1] += 1.0
         _, change, _ = dposv(system, rate * (sums.cross - predicted).T)
         decoder += change.T
         np.matmul(-decoder.T, decoder, out=network.recurrent)
@@ -168,6 +169,12 @@ class Settings:
         powers = self.decay ** np.arange(self.n_steps + 1)
         return _kernels.Clock(self.fade, self.decay, powers, self.rule.one_spike_per_step)
 
+    @property
+    def overlaps(self):
+        """Factors of ``|x_new|^2``, ``x_new . x_old`` and ``|x_old|^2`` in the sum of ``|x|^2``."""
+        new, old = self.fade, 1.0 - self.fade
+        return new @ new, 2.0 * (new @ old), old @ old
+
     def tails(self, include_spikes):
         """Sums of a trace's tail from each step on.
 
@@ -223,9 +230,14 @@ class Sums:
     cross: np.ndarray
     gram: np.ndarray
 
-    def __add__(self, other):
-        """Sums over both sets of presentations."""
-        return Sums(*(getattr(self, f) + getattr(other, f) for f in self.__dataclass_fields__))
+    def __iadd__(self, other):
+        """Take in the sums over other presentations."""
+        self.n_steps += other.n_steps
+        self.counts += other.counts
+        self.square += other.square
+        self.cross += other.cross
+        self.gram += other.gram
+        return self
 
 
 @dataclass
@@ -340,7 +352,14 @@ def run(network, settings, X, scale=1.0, *, learn=True, record=False):
             buffer,
         )
 
-    total = Sums(0, 0, 0.0, np.zeros((n_features, n_units)), np.zeros((n_units, n_units)))
+    total = Sums(
+        0,
+        np.zeros(n_units, dtype=np.int64),
+        0.0,
+        np.zeros((n_features, n_units)),
+        np.zeros((n_units, n_units)),
+    )
+    overlaps = settings.overlaps
     spikes = [np.empty(0, SPIKE)]
     start = 0
     while start < len(X):
@@ -358,8 +377,9 @@ def run(network, settings, X, scale=1.0, *, learn=True, record=False):
         network.n_presentations += stop - start
         start = stop
         if network.n_presentations % lanes == 0 or (start == len(X) and not learn):
-            sums = _close_batch(network, settings, (network.n_presentations - 1) % lanes + 1)
-            total = total + sums
+            n_lanes = (network.n_presentations - 1) % lanes + 1
+            sums = _close_batch(network, n_lanes, settings.n_steps, overlaps)
+            total += sums
             if learn:
                 _learn(network, settings, sums)
     return total, np.concatenate(spikes) if record else None
@@ -373,15 +393,15 @@ def _weights(network, settings):
     return _kernels.Weights(network.decoder, network.recurrent, bias + gain * self_inhibition, gain)
 
 
-def _close_batch(network, settings, n_lanes):
+def _close_batch(network, n_lanes, n_steps, overlaps):
     """Return the sums over the batch of the first `n_lanes` lanes and make room for the next."""
     new, old = network.stimuli[:n_lanes], network.previous[:n_lanes]
     drive = network.drive[:n_lanes]
-    w, v = settings.fade, 1.0 - settings.fade
+    squares = np.vdot(new, new), np.vdot(new, old), np.vdot(old, old)
     sums = Sums(
-        n_lanes * settings.n_steps,
+        n_lanes * n_steps,
         network.counts.copy(),
-        w @ w * np.vdot(new, new) + 2.0 * (w @ v) * np.vdot(new, old) + v @ v * np.vdot(old, old),
+        sum(map(operator.mul, overlaps, squares)),
         new.T @ drive[:, 0] + old.T @ drive[:, 1],
         network.gram + network.gram.T,
     )

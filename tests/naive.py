@@ -108,37 +108,36 @@ def decoder_loss(x, traces_after, D):
     return 0.5 / x.shape[1] * np.mean(((x - traces_after @ D.T) ** 2).sum(axis=1))
 
 
-def learn_per_step(X, test, n_z, *, dt, tau, n_steps, rho, sigma_0, sigma_inf, eta, eta_b, eta_s,
-                   c=0.25, scaled=True, seed=0):
-    """The exact dendritic rule as a literal simulation: every step, every rule, explicit Euler.
+def learn_per_step(X, n_test, n_z, dt, tau, n_steps, rho, sigma, sigma_inf, eta, eta_b, eta_s, c,
+                   seed):  # fmt: skip
+    """The exact dendritic rule, literally: every rule in every step, as explicit Euler steps.
 
-    Returns the decoder loss on the stimuli `test`, which continue the stream without learning.
+    The bias is scaled, and learning is off for the last `n_test` stimuli, which continue the
+    stream. Returns the decoder loss over them. Plain enough to be compiled by numba as it is.
     """
-    rng = np.random.default_rng(seed)
+    np.random.seed(seed)
     n_x = X.shape[1]
     F, D = np.zeros((n_z, n_x)), np.zeros((n_x, n_z))
     z = np.zeros(n_z)
-    sigma = sigma_0
-    b = np.full(n_z, np.log(rho * dt / (1 - rho * dt))) * (sigma_0**2 if scaled else 1.0)
-    decay = np.exp(-dt / tau)
-    weight = np.minimum(1.0, np.arange(1, n_steps + 1) / (0.3 * n_steps))
+    b = np.full(n_z, np.log(rho * dt / (1 - rho * dt))) * sigma**2
     loss = 0.0
     x_old = X[0]
-    for i, x_new in enumerate(np.concatenate([X, test])):
-        learning = i < len(X)
-        for k in range(n_steps):
-            x = weight[k] * x_new + (1 - weight[k]) * x_old
+    for i in range(len(X)):
+        learning = i < len(X) - n_test
+        for k in range(1, n_steps + 1):
+            w = min(1.0, k / (0.3 * n_steps))
+            x = w * X[i] + (1 - w) * x_old
             error = x - D @ z
-            a = (F @ error - c * (F * D.T).sum(axis=1)) / sigma**2
-            p = sigmoid(a + (b / sigma**2 if scaled else b))
-            spikes = (rng.random(n_z) < p).astype(float)
+            u = F @ error - c * (F * D.T).sum(axis=1)
+            p = 1 / (1 + np.exp(-(u + b) / sigma**2))
+            spikes = (np.random.random(n_z) < p).astype(np.float64)
             if learning:
                 F += dt * eta * np.outer(z, x - F.T @ z)
                 D += dt * eta * np.outer(error, z)
                 b += dt * eta_b * (rho * dt - spikes)
                 sigma += dt * eta_s * (sigma_inf**2 - sigma**2) / sigma
-            z = z * decay + spikes
+            z = z * np.exp(-dt / tau) + spikes
             if not learning:
                 loss += ((x - D @ z) ** 2).sum()
-        x_old = x_new
-    return 0.5 * loss / n_x / (len(test) * n_steps)
+        x_old = X[i]
+    return 0.5 * loss / n_x / (n_test * n_steps)

@@ -1,0 +1,293 @@
+"""Pictures of a fitted coder, in scikit-learn's Display convention; matplotlib is optional."""
+
+import math
+
+import numpy as np
+from sklearn.utils import check_array
+from sklearn.utils.validation import _num_samples, check_is_fitted
+
+__all__ = ["DictionaryDisplay", "RasterDisplay"]
+
+SEPARATOR = {"color": "0.6", "linewidth": 1.0}
+
+
+class DictionaryDisplay:
+    """Learned dictionary as a mosaic of images.
+
+    Each component is scaled by its own largest absolute value. White is zero; non-negative
+    dictionaries are drawn in greys, signed ones in red (positive) and blue (negative).
+
+    It is recommended to use :meth:`from_estimator`. All parameters are stored as attributes.
+
+    Parameters
+    ----------
+    components : array-like of shape (n_components, n_features)
+        Dictionary, in the order in which to draw it: left to right, then top to bottom.
+    image_shape : tuple of (int, int), default=None
+        Height and width of an image in pixels. None: square images.
+
+    Attributes
+    ----------
+    im_ : matplotlib AxesImage
+        The mosaic.
+    ax_ : matplotlib Axes
+        Axes with the mosaic.
+    figure_ : matplotlib Figure
+        Figure that contains the axes.
+
+    See Also
+    --------
+    RasterDisplay : Spikes that data evoke.
+
+    Notes
+    -----
+    Components over the ON and OFF channels of :class:`skdendbal.preprocessing.OnOffSplitter` are
+    signed images once the channels are merged by its `inverse_transform`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdendbal.display import DictionaryDisplay
+    >>> display = DictionaryDisplay(np.eye(6), image_shape=(2, 3)).plot()
+    >>> display.im_.get_array().shape
+    (6, 6)
+    """
+
+    def __init__(self, components, image_shape=None):
+        self.components = components
+        self.image_shape = image_shape
+
+    def plot(self, ax=None):
+        """Draw the mosaic.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None: a new figure.
+
+        Returns
+        -------
+        display : DictionaryDisplay
+            The display itself.
+
+        Raises
+        ------
+        ValueError
+            If `components` are not finite, or their features do not fill `image_shape`.
+        ImportError
+            If matplotlib is not installed.
+        """
+        components = check_array(self.components, dtype=np.float64, input_name="components")
+        n, n_features = components.shape
+        height, width = self.image_shape or [math.isqrt(n_features)] * 2
+        if height * width != n_features:
+            raise ValueError(
+                f"Components of {n_features} features are no images of image_shape="
+                f"{self.image_shape} (None: square): pass image_shape=(height, width) with "
+                f"height * width = {n_features}."
+            )
+        ax = _make_axes(ax, "DictionaryDisplay")
+
+        rows = max(1, round(math.sqrt(n * width / height)))  # for a mosaic about as wide as high
+        columns = math.ceil(n / rows)
+        rows = math.ceil(n / columns)
+        largest = np.abs(components).max(axis=1, keepdims=True)
+        images = np.full((rows * columns, height, width), np.nan)  # nan: nothing drawn
+        images[:n] = (components / np.where(largest > 0.0, largest, 1.0)).reshape(n, height, width)
+        mosaic = images.reshape(rows, columns, height, width).swapaxes(1, 2)
+        signed = components.min() < 0.0
+        self.im_ = ax.imshow(
+            mosaic.reshape(rows * height, columns * width),
+            cmap="RdBu_r" if signed else "gray_r",
+            vmin=-1.0 if signed else 0.0,
+            vmax=1.0,
+            interpolation="nearest",
+        )
+        right, bottom = columns * width - 0.5, rows * height - 0.5
+        ax.vlines(np.arange(1, columns) * width - 0.5, -0.5, bottom, **SEPARATOR)
+        ax.hlines(np.arange(1, rows) * height - 0.5, -0.5, right, **SEPARATOR)
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set(**SEPARATOR)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    @classmethod
+    def from_estimator(cls, estimator, *, image_shape=None, ax=None):
+        """Draw the dictionary of a fitted coder, units of the highest firing rate first.
+
+        Parameters
+        ----------
+        estimator : DendriticBalanceCoder
+            Fitted coder.
+        image_shape : tuple of (int, int), default=None
+            Height and width of an image in pixels. None: square images.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None: a new figure.
+
+        Returns
+        -------
+        display : DictionaryDisplay
+            Display with the mosaic drawn.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the features do not fill `image_shape`.
+        ImportError
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from skdendbal import DendriticBalanceCoder
+        >>> from skdendbal.display import DictionaryDisplay
+        >>> X, _ = load_digits(return_X_y=True)
+        >>> coder = DendriticBalanceCoder(n_components=16, random_state=0).fit(X)
+        >>> DictionaryDisplay.from_estimator(coder).im_.get_array().shape
+        (32, 32)
+        """
+        check_is_fitted(estimator)
+        order = np.argsort(-estimator.firing_rates_, kind="stable")
+        return cls(estimator.components_[order], image_shape).plot(ax)
+
+
+class RasterDisplay:
+    """Spike raster of presented rows, side by side.
+
+    Each spike is a tick at its time (horizontal) and unit (vertical); vertical lines separate
+    the rows. Trials of a row are drawn on top of each other.
+
+    It is recommended to use :meth:`from_estimator`. All parameters are stored as attributes.
+
+    Parameters
+    ----------
+    spikes : ndarray of shape (n_spikes,)
+        Structured array with the fields `row`, `time` (ms from the onset of the row) and `unit`,
+        as :meth:`skdendbal.DendriticBalanceCoder.simulate` returns it.
+    n_units : int
+        Number of units, silent ones included.
+    n_rows : int
+        Number of rows that were presented, those that evoked no spike included.
+    presentation_time : float
+        Duration of a presentation in ms.
+
+    Attributes
+    ----------
+    lines_ : matplotlib LineCollection
+        One line for each spike.
+    ax_ : matplotlib Axes
+        Axes with the raster.
+    figure_ : matplotlib Figure
+        Figure that contains the axes.
+
+    See Also
+    --------
+    DictionaryDisplay : What the units stand for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdendbal.display import RasterDisplay
+    >>> fields = [("row", int), ("time", float), ("unit", int)]
+    >>> spikes = np.array([(0, 40.0, 1), (2, 35.5, 0)], dtype=fields)
+    >>> display = RasterDisplay(spikes, n_units=2, n_rows=3, presentation_time=100.0).plot()
+    >>> [line[0].tolist() for line in display.lines_.get_segments()]
+    [[40.0, 0.6], [235.5, -0.4]]
+    """
+
+    def __init__(self, spikes, n_units, n_rows, presentation_time):
+        self.spikes = spikes
+        self.n_units = n_units
+        self.n_rows = n_rows
+        self.presentation_time = presentation_time
+
+    def plot(self, ax=None):
+        """Draw the raster.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None: a new figure.
+
+        Returns
+        -------
+        display : RasterDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        ax = _make_axes(ax, "RasterDisplay")
+        spikes, unit = self.spikes, self.spikes["unit"]
+        time = spikes["row"] * self.presentation_time + spikes["time"]
+        onsets = np.arange(self.n_rows + 1) * self.presentation_time
+        ax.vlines(onsets[1:-1], -0.5, self.n_units - 0.5, **SEPARATOR)
+        self.lines_ = ax.vlines(time, unit - 0.4, unit + 0.4, color="k", linewidth=1.0)
+        ax.set(
+            xlim=(0.0, onsets[-1]),
+            ylim=(-0.5, self.n_units - 0.5),
+            xlabel="time (ms)",
+            ylabel="unit",
+        )
+        ax.yaxis.get_major_locator().set_params(integer=True)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    @classmethod
+    def from_estimator(cls, estimator, X, *, random_state=None, ax=None):
+        """Present the rows of X to a fitted coder, each from rest, and draw the spikes.
+
+        Parameters
+        ----------
+        estimator : DendriticBalanceCoder
+            Fitted coder.
+        X : array-like of shape (n_samples, n_features)
+            Rows to present, once each.
+        random_state : int, RandomState instance or None, default=None
+            Source of the noise; pass an int for the same spikes at each call.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None: a new figure.
+
+        Returns
+        -------
+        display : RasterDisplay
+            Display with the raster drawn.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `X` is not finite or has another number of features than in `fit`.
+        ImportError
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from skdendbal import DendriticBalanceCoder
+        >>> from skdendbal.display import RasterDisplay
+        >>> X, _ = load_digits(return_X_y=True)
+        >>> coder = DendriticBalanceCoder(n_components=16, random_state=0).fit(X)
+        >>> display = RasterDisplay.from_estimator(coder, X[:5], random_state=0)
+        >>> display.ax_.get_xlim()
+        (np.float64(0.0), np.float64(500.0))
+        """
+        spikes = estimator.simulate(X, random_state=random_state)
+        n_units = len(estimator.components_)
+        return cls(spikes, n_units, _num_samples(X), estimator.presentation_time).plot(ax)
+
+
+def _make_axes(ax, caller):
+    """Return the axes to draw on, of a new figure if there are none yet."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            f"{caller} needs matplotlib: pip install skdendbal[examples]."
+        ) from error
+    return plt.subplots(layout="constrained")[1] if ax is None else ax

@@ -1,0 +1,472 @@
+"""Measures of a code: loss, rates, correlations, balance, sparseness, dictionary recovery.
+
+Symbols follow Mikulasch, Rudelt & Priesemann, PNAS 118(50) e2021925118 (2021). Times are in ms,
+firing rates in Hz. ``sums`` are those that :func:`skdendbal.network.run` returns with
+``learn=False``, so that traces include the spikes of their own step.
+"""
+
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils._param_validation import Interval, Options, validate_params
+from sklearn.utils.validation import check_non_negative
+
+__all__ = [
+    "balance",
+    "decoder_loss",
+    "dictionary_recovery",
+    "firing_rates",
+    "log_likelihood",
+    "sample_traces",
+    "trace_correlations",
+    "treves_rolls",
+]
+
+COUNT = [Interval(Integral, 1, None, closed="left")]
+POSITIVE = [Interval(Real, 0, None, closed="neither")]
+
+
+def decoder_loss(sums, decoder):
+    """Half the mean squared error with which the decoder reads the input from spike traces.
+
+    It is ``L = 0.5 / n_features * mean |x - D z|^2`` with the mean over steps, the input x as
+    it fades in and the traces z.
+
+    Parameters
+    ----------
+    sums : object
+        Sums over steps: attributes `n_steps`, `square` (of ``|x|^2``), `cross` (of ``x z^T``,
+        shape (n_features, n_units)) and `gram` (of ``z z^T``, shape (n_units, n_units)).
+    decoder : array-like of shape (n_features, n_units)
+        Decoder weights D in the units of `sums`.
+
+    Returns
+    -------
+    loss : float
+        Decoder loss, in squared units of the input.
+
+    Raises
+    ------
+    ValueError
+        If `decoder` is not finite or not of the shape of `sums.cross`, or no step was summed.
+
+    See Also
+    --------
+    log_likelihood : The same error as a likelihood.
+
+    Examples
+    --------
+    A unit with a trace of 1 that stands for x = 3 while x is 4, over five steps:
+
+    >>> from types import SimpleNamespace
+    >>> from skdendbal.metrics import decoder_loss
+    >>> sums = SimpleNamespace(n_steps=5, square=80.0, cross=[[20.0]], gram=[[5.0]])
+    >>> decoder_loss(sums, [[3.0]])
+    0.5
+    """
+    decoder = check_array(decoder, dtype=np.float64, input_name="decoder")
+    cross = np.asarray(sums.cross)
+    if decoder.shape != cross.shape:
+        raise ValueError(
+            f"decoder has shape {decoder.shape}, but sums.cross has {cross.shape}, which is "
+            "(n_features, n_units): pass decoder weights of the network that was summed."
+        )
+    _check_steps(sums)
+    error = sums.square + np.vdot(decoder, decoder @ sums.gram - 2.0 * cross)
+    # The terms nearly cancel where the code is nearly perfect.
+    return max(0.0, float(0.5 * error / len(decoder) / sums.n_steps))
+
+
+def log_likelihood(sums, decoder):
+    """Mean log-likelihood of the input under Gaussian noise around its reconstruction.
+
+    The input x of a step is taken to be drawn from ``N(D z, v I)``, where v is the residual
+    variance ``mean |x - D z|^2 / n_features``, that is, twice the decoder loss. Its mean
+    log-likelihood is then ``-n_features / 2 * (log(2 pi v) + 1)``.
+
+    Parameters
+    ----------
+    sums : object
+        Sums over steps, as for :func:`decoder_loss`.
+    decoder : array-like of shape (n_features, n_units)
+        Decoder weights D in the units of `sums`.
+
+    Returns
+    -------
+    log_likelihood : float
+        In nats per step; infinite for a perfect reconstruction.
+
+    Raises
+    ------
+    ValueError
+        As in :func:`decoder_loss`.
+
+    See Also
+    --------
+    decoder_loss : The error itself.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> from skdendbal.metrics import log_likelihood
+    >>> sums = SimpleNamespace(n_steps=5, square=80.0, cross=[[20.0]], gram=[[5.0]])
+    >>> round(log_likelihood(sums, [[3.0]]), 3)
+    -1.419
+    """
+    variance = 2.0 * decoder_loss(sums, decoder)
+    with np.errstate(divide="ignore"):
+        return float(-0.5 * len(decoder) * (np.log(2.0 * np.pi * variance) + 1.0))
+
+
+@validate_params({"dt": POSITIVE}, prefer_skip_nested_validation=True)
+def firing_rates(sums, dt):
+    """Return the firing rate of every unit.
+
+    Parameters
+    ----------
+    sums : object
+        Sums over steps: attributes `n_steps` and `counts` of shape (n_units,), the spikes.
+    dt : float
+        Simulation step in ms.
+
+    Returns
+    -------
+    rates : ndarray of shape (n_units,)
+        Firing rates in Hz; their mean is the network's mean rate.
+
+    Raises
+    ------
+    ValueError
+        If `dt` is not positive or no step was summed.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> from skdendbal.metrics import firing_rates
+    >>> firing_rates(SimpleNamespace(n_steps=1000, counts=[0, 15]), dt=1.0)
+    array([ 0., 15.])
+    """
+    _check_steps(sums)
+    return np.asarray(sums.counts) / (sums.n_steps * dt) * 1e3
+
+
+@validate_params(
+    {
+        "spikes": [np.ndarray],
+        "n_units": COUNT,
+        "n_rows": COUNT,
+        "presentation_time": POSITIVE,
+        "dt": POSITIVE,
+        "n_trials": COUNT,
+        "tau": POSITIVE,
+        "every": POSITIVE,
+    },
+    prefer_skip_nested_validation=True,
+)
+def sample_traces(
+    spikes, n_units, n_rows, *, presentation_time, dt, n_trials=1, tau=10.0, every=3.0
+):
+    """Sample the spike traces of recorded presentations.
+
+    In each step a trace decays by ``exp(-dt / tau)``, then grows by one for a spike. Every
+    presentation starts at rest, as in :meth:`skdendbal.DendriticBalanceCoder.simulate`.
+
+    Parameters
+    ----------
+    spikes : ndarray of shape (n_spikes,)
+        Structured array with the fields `row`, `trial`, `time` (ms from the onset of the row,
+        start of the step in which the spike falls) and `unit`, in any order.
+    n_units : int
+        Number of units, silent ones included.
+    n_rows : int
+        Number of rows that were presented, those that evoked no spike included.
+    presentation_time : float
+        Duration of a presentation in ms.
+    dt : float
+        Simulation step in ms.
+    n_trials : int, default=1
+        Number of times each row was presented.
+    tau : float, default=10.0
+        Time constant of the traces in ms.
+    every : float, default=3.0
+        Interval between samples in ms, rounded to a whole number m of steps, at least one.
+
+    Returns
+    -------
+    traces : ndarray of shape (n_rows * n_trials, n_samples, n_units)
+        Traces after the steps m, 2 m, ... of each presentation, with the spikes of these steps
+        included. The trials of a row follow one another.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range, a presentation is shorter than one sampling interval,
+        or `spikes` hold a row, trial, unit or time beyond those announced.
+
+    See Also
+    --------
+    trace_correlations : Correlations between these traces.
+    balance : How well they balance the input.
+
+    Notes
+    -----
+    A stream through which traces carry over is a single long presentation: add
+    ``presentation_time * row`` to the times and set the rows to zero.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdendbal.metrics import sample_traces
+    >>> fields = [("row", int), ("trial", int), ("time", float), ("unit", int)]
+    >>> spikes = np.array([(0, 0, 1.0, 0), (0, 0, 5.0, 0)], dtype=fields)
+    >>> sample_traces(spikes, 2, n_rows=1, presentation_time=9, dt=1.0).round(3)
+    array([[[0.905, 0.   ],
+            [1.67 , 0.   ],
+            [1.237, 0.   ]]])
+    """
+    n_steps, interval = (max(1, round(duration / dt)) for duration in (presentation_time, every))
+    n_samples = n_steps // interval
+    if n_samples == 0:
+        raise ValueError(
+            f"every={every} ms is longer than presentation_time={presentation_time} ms: "
+            "lower every to have at least one sample."
+        )
+    steps = np.rint(spikes["time"] / dt).astype(np.int64)
+    for name, found, parameter, limit in [
+        ("row", spikes["row"], f"n_rows={n_rows}", n_rows),
+        ("trial", spikes["trial"], f"n_trials={n_trials}", n_trials),
+        ("unit", spikes["unit"], f"n_units={n_units}", n_units),
+        ("step", steps, f"presentation_time={presentation_time}, dt={dt}", n_steps),
+    ]:
+        if found.max(initial=0) >= limit:
+            raise ValueError(
+                f"spikes hold {name} {found.max()}, counted from 0, but {parameter}: "
+                "pass what was presented."
+            )
+    sample = steps // interval
+    seen = sample < n_samples
+    sample, steps, spikes = sample[seen], steps[seen], spikes[seen]
+    presentation = spikes["row"] * n_trials + spikes["trial"]
+    traces = np.zeros((n_rows * n_trials, n_samples, n_units))
+    # What a spike adds to the next sample, which is (sample + 1) * interval steps after onset ...
+    grown = np.exp((steps + 1 - (sample + 1) * interval) * (dt / tau))
+    np.add.at(traces, (presentation, sample, spikes["unit"]), grown)
+    # ... decays from there on.
+    for k in range(1, n_samples):
+        traces[:, k] += np.exp(-interval * dt / tau) * traces[:, k - 1]
+    return traces
+
+
+def trace_correlations(traces):
+    """Pearson correlations between the spike traces of all pairs of units.
+
+    Parameters
+    ----------
+    traces : array-like of shape (..., n_units)
+        Sampled traces; all axes but the last count as samples.
+
+    Returns
+    -------
+    correlations : ndarray of shape (n_units, n_units)
+        Symmetric, with ones on the diagonal. A constant trace, such as that of a silent unit,
+        has no correlation and is given 0 with all others.
+
+    Raises
+    ------
+    ValueError
+        If `traces` are not finite.
+
+    See Also
+    --------
+    sample_traces : Traces from recorded spikes.
+
+    Examples
+    --------
+    >>> from skdendbal.metrics import trace_correlations
+    >>> trace_correlations([[0.0, 1.0, 0.0], [1.0, 0.5, 0.0], [2.0, 0.0, 0.0]]).round(3)
+    array([[ 1., -1.,  0.],
+           [-1.,  1.,  0.],
+           [ 0.,  0.,  1.]])
+    """
+    z = _standardise(_as_samples(traces, "traces"))
+    correlations = np.clip(z.T @ z, -1.0, 1.0)
+    np.fill_diagonal(correlations, 1.0)
+    return correlations
+
+
+def balance(inputs, traces, decoder):
+    """Correlation of feedforward and recurrent current in the dendritic compartments.
+
+    With exact dendritic balance the compartment of input i on neuron j receives the feedforward
+    current ``F_ji x_i`` and the recurrent current ``-F_ji (D z)_i``. The weight F_ji cancels in
+    their Pearson correlation, so that one number an input stands for its compartments on all
+    neurons: -1 if the recurrent current follows the input perfectly, 0 if not at all.
+
+    Parameters
+    ----------
+    inputs : array-like of shape (..., n_features)
+        Input x at the sampled steps, faded in as it was presented; all axes but the last count
+        as samples.
+    traces : array-like of shape (..., n_units)
+        Spike traces z at the same steps.
+    decoder : array-like of shape (n_features, n_units)
+        Decoder weights D.
+
+    Returns
+    -------
+    correlations : ndarray of shape (n_features,)
+        Pearson correlation over samples; 0 where one of the currents is constant.
+
+    Raises
+    ------
+    ValueError
+        If a value is not finite, the numbers of samples of `inputs` and `traces` differ, or the
+        shape of `decoder` does not fit.
+
+    See Also
+    --------
+    sample_traces : Traces from recorded spikes.
+    decoder_loss : Sees also differences in size, to which a correlation is blind.
+
+    Examples
+    --------
+    >>> from skdendbal.metrics import balance
+    >>> inputs = [[0.0, 1.0], [1.0, 1.0], [3.0, 1.0]]
+    >>> traces = [[0.0], [0.5], [1.5]]
+    >>> balance(inputs, traces, decoder=[[2.0], [0.0]]).round(3)
+    array([-1.,  0.])
+    """
+    x, z = _as_samples(inputs, "inputs"), _as_samples(traces, "traces")
+    check_consistent_length(x, z)
+    decoder = check_array(decoder, dtype=np.float64, input_name="decoder")
+    if decoder.shape != (x.shape[1], z.shape[1]):
+        raise ValueError(
+            f"decoder has shape {decoder.shape}, but inputs and traces ask for "
+            f"{(x.shape[1], z.shape[1])}: pass weights of shape (n_features, n_units)."
+        )
+    return np.clip((_standardise(x) * _standardise(-z @ decoder.T)).sum(axis=0), -1.0, 1.0)
+
+
+@validate_params({"axis": [Options(Integral, {0, 1})]}, prefer_skip_nested_validation=True)
+def treves_rolls(codes, axis=0):
+    """Compute the Treves-Rolls sparseness of non-negative responses r.
+
+    It is ``(1 - mean(r)^2 / mean(r^2)) / (1 - 1 / n)`` over the n responses along `axis`: 0 if
+    all are equal, 1 if all but one are zero.
+
+    Parameters
+    ----------
+    codes : array-like of shape (n_samples, n_units)
+        Firing rates or codes, in any unit.
+    axis : {0, 1}, default=0
+        0 is lifetime sparseness, over samples for each unit; 1 is population sparseness, over
+        units for each sample.
+
+    Returns
+    -------
+    sparseness : ndarray of shape (n_units,) or (n_samples,)
+        Sparseness in [0, 1]. Responses that are all zero are all equal: 0.
+
+    Raises
+    ------
+    ValueError
+        If `codes` are negative or not finite, or there are fewer than two along `axis`.
+
+    References
+    ----------
+    .. [1] E. T. Rolls and M. J. Tovee, "Sparseness of the neuronal representation of stimuli in
+       the primate temporal visual cortex", Journal of Neurophysiology 73(2), 713-726, 1995.
+    .. [2] W. E. Vinje and J. L. Gallant, "Sparse coding and decorrelation in primary visual
+       cortex during natural vision", Science 287(5456), 1273-1276, 2000.
+
+    Examples
+    --------
+    >>> from skdendbal.metrics import treves_rolls
+    >>> treves_rolls([[1.0, 0.5], [0.0, 0.5], [0.0, 0.5]])
+    array([1., 0.])
+    """
+    codes = check_array(codes, dtype=np.float64, input_name="codes")
+    check_non_negative(codes, "treves_rolls")
+    n = codes.shape[axis]
+    if n < 2:
+        raise ValueError(
+            f"codes of shape {codes.shape} hold {n} response along axis={axis}: 2 needed."
+        )
+    # For a vector of unit length the ratio of means is (sum r)^2 / n.
+    total = _unit(codes, axis).sum(axis=axis)
+    return np.where(total > 0.0, np.clip((1.0 - total**2 / n) / (1.0 - 1.0 / n), 0.0, 1.0), 0.0)
+
+
+def dictionary_recovery(components, reference):
+    """How well a learned dictionary recovers a known one.
+
+    Components are assigned to reference atoms one to one, so that the sum of their absolute
+    cosine similarities is largest. Order, sign and scale do not matter.
+
+    Parameters
+    ----------
+    components : array-like of shape (n_components, n_features)
+        Learned dictionary.
+    reference : array-like of shape (n_atoms, n_features)
+        Known dictionary.
+
+    Returns
+    -------
+    similarity : float
+        Mean over reference atoms of the absolute cosine similarity to the assigned component,
+        1 for perfect recovery. Zero vectors are similar to nothing.
+    assignment : ndarray of shape (n_atoms,)
+        Component assigned to each reference atom, or -1 for atoms that are left over where there
+        are more of them than components; these count with similarity 0.
+
+    Raises
+    ------
+    ValueError
+        If a value is not finite or the numbers of features differ.
+
+    Examples
+    --------
+    >>> from skdendbal.metrics import dictionary_recovery
+    >>> dictionary_recovery([[0.0, -3.0], [2.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]])
+    (1.0, array([1, 0]))
+    """
+    components = check_array(components, dtype=np.float64, input_name="components")
+    reference = check_array(reference, dtype=np.float64, input_name="reference")
+    if components.shape[1] != reference.shape[1]:
+        raise ValueError(
+            f"components have {components.shape[1]} features, but reference has "
+            f"{reference.shape[1]}: pass dictionaries of the same data."
+        )
+    similarity = np.abs(_unit(reference, axis=1) @ _unit(components, axis=1).T)
+    atoms, matches = linear_sum_assignment(similarity, maximize=True)
+    assignment = np.full(len(reference), -1)
+    assignment[atoms] = matches
+    return float(similarity[atoms, matches].sum() / len(reference)), assignment
+
+
+def _check_steps(sums):
+    if sums.n_steps == 0:
+        raise ValueError("sums.n_steps=0: present at least one stimulus with learn=False.")
+
+
+def _as_samples(values, name):
+    """Flatten values of shape (..., n) to shape (n_samples, n)."""
+    values = check_array(values, dtype=np.float64, ensure_2d=False, allow_nd=True, input_name=name)
+    return values.reshape(-1, values.shape[-1])
+
+
+def _unit(vectors, axis):
+    """Scale vectors along an axis to unit length; zero vectors stay zero."""
+    # By the largest entry first, so that squares neither overflow nor vanish.
+    largest = np.abs(vectors).max(axis=axis, keepdims=True)
+    vectors = vectors / np.where(largest > 0.0, largest, 1.0)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=axis, keepdims=True), 1.0)
+
+
+def _standardise(samples):
+    """Centre columns and scale them to unit length; constant columns become zero."""
+    # Less the first sample a constant is zero exactly, whatever its mean is rounded to.
+    samples = samples - samples[0]
+    return _unit(samples - samples.mean(axis=0), axis=0)
