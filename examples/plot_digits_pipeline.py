@@ -150,5 +150,7 @@ axes["x0"].set_ylabel("digit")
 axes["r0"].set_ylabel("reconstruction")
 RasterDisplay.from_estimator(coder, X[shown], random_state=0, ax=axes["raster"])
 figure.savefig(arguments.output / "raster.png", dpi=150)
-console.print(f"Pictures: {arguments.output / 'dictionary.png'}, {arguments.output / 'raster.png'}")
+console.print(
+    f"Pictures: {arguments.output / 'dictionary.png'}, {arguments.output / 'raster.png'}"
+)
 plt.show()

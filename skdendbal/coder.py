@@ -34,7 +34,7 @@ try:
     from sklearn.callback import CallbackSupportMixin
 except ImportError:  # scikit-learn before 1.9
 
-    class NoCallbacks:
+    class _NoCallbacks:
         """Stands in for a callback context."""
 
         def subcontext(self, **kwargs):
@@ -50,7 +50,7 @@ except ImportError:  # scikit-learn before 1.9
         """Stands in for scikit-learn's: no callbacks."""
 
         def _init_callback_context(self, **kwargs):
-            return NoCallbacks()
+            return _NoCallbacks()
 
 
 MIN_PRESENTATIONS = 20_000  # of a fit with max_iter=None, and default horizon of partial_fit

@@ -79,9 +79,21 @@ class Dendritic:
                 raise ValueError(f"{name}={value!r} must be {expected}.")
 
     def update(self, network, sums, step):
-        """Learn from the sums over one batch with steps of `step` ms.
+        """Learn from the sums over one batch.
 
-        Returns the squared error of the decoder, summed over the batch, before learning.
+        Parameters
+        ----------
+        network : Network
+            Changed in place: decoder and recurrent weights.
+        sums : Sums
+            Sums over all steps of the batch.
+        step : float
+            Duration of a step in ms, times the factor on learning rates.
+
+        Returns
+        -------
+        error : float
+            Squared error of the decoder before learning, summed over the steps.
         """
         rate = self.decoder_rate * step
         decoder = network.decoder
@@ -160,7 +172,18 @@ class Settings:
         return np.minimum(1.0, np.arange(1, self.n_steps + 1) / (FADE * self.n_steps))
 
     def rows_per_call(self, n_features):
-        """Rows that a kernel works through in about 0.1 s."""
+        """Return the number of rows that a kernel works through in about 0.1 s.
+
+        Parameters
+        ----------
+        n_features : int
+            Number of features of a row.
+
+        Returns
+        -------
+        n_rows : int
+            At least one.
+        """
         return max(1, int(CALL / (self.n_components * (4 * self.n_steps + n_features))))
 
     @property
@@ -171,14 +194,24 @@ class Settings:
 
     @property
     def overlaps(self):
-        """Factors of ``|x_new|^2``, ``x_new . x_old`` and ``|x_old|^2`` in the sum of ``|x|^2``."""
+        """Factors of ``|x_new|^2``, ``x_new x_old``, ``|x_old|^2`` in the sum of ``|x|^2``."""
         new, old = self.fade, 1.0 - self.fade
         return new @ new, 2.0 * (new @ old), old @ old
 
     def tails(self, include_spikes):
-        """Sums of a trace's tail from each step on.
+        """Return the sums over the rest of a presentation of what a spike leaves behind.
 
-        Learning sees the traces before a step's spikes, the decoder loss those after them.
+        Parameters
+        ----------
+        include_spikes : bool
+            Whether the trace of a step includes its spikes, as in the decoder loss, or not, as
+            in learning.
+
+        Returns
+        -------
+        tails : Tails
+            Sums of a decaying trace weighted by the new and by the previous stimulus, and of its
+            square.
         """
 
         def tail(weights, factor):
@@ -210,7 +243,7 @@ class Settings:
 class Sums:
     """Sums over the steps of some presentations, from which learning and measures follow.
 
-    Attributes
+    Parameters
     ----------
     n_steps : int
         Number of steps summed.
@@ -242,25 +275,63 @@ class Sums:
 
 @dataclass
 class Network:
-    """State of a network: plain arrays and numbers, in units of the scaled input."""
+    """State of a network: plain arrays and numbers, in units of the scaled input.
 
-    decoder: np.ndarray  # (n_features, n_components) D, and F^T in the exact rule
-    recurrent: np.ndarray  # (n_components, n_components) row k: what a spike of k adds
-    bias: np.ndarray  # (n_components,) b
-    variance: float  # sigma^2
+    Parameters
+    ----------
+    decoder : ndarray of shape (n_features, n_components)
+        Decoder weights D; in the exact rule also the feedforward weights F^T.
+    recurrent : ndarray of shape (n_components, n_components)
+        Row k holds what a spike of neuron k adds to the potentials: W^T.
+    bias : ndarray of shape (n_components,)
+        Biases b.
+    variance : float
+        Noise level sigma^2.
+    seed : int
+        Seed of the random numbers. Every presentation has a stream of its own, numbered by
+        `n_presentations`, so there is no generator to carry.
+    traces : ndarray of shape (batch_size, n_components)
+        Spike traces z of each lane, a copy of the network.
+    previous : ndarray of shape (batch_size, n_features)
+        The stimulus that fades out on each lane.
+    stimuli : ndarray of shape (batch_size, n_features)
+        The stimuli of the unfinished batch.
+    drive : ndarray of shape (batch_size, 2, n_components)
+        Sums of z weighted by the new and by the previous stimulus in the unfinished batch.
+    counts : ndarray of shape (n_components,)
+        Spikes in the unfinished batch.
+    gram : ndarray of shape (n_components, n_components)
+        A matrix G with ``G + G^T`` the sum of z z^T in the unfinished batch.
+    spikes : ndarray of shape (n_components,)
+        Recent spikes, each weighing less as it recedes.
+    time : float
+        Recent time in ms, weighted in the same way.
+    error : float
+        Squared error summed over the steps since the last point of the loss curve.
+    error_steps : int
+        Number of these steps.
+    loss_curve : list of float
+        Mean decoder loss over successive hundredths of the horizon.
+    n_presentations : int
+        Number of stimuli presented.
+    n_updates : int
+        Number of weight updates.
+    """
+
+    decoder: np.ndarray
+    recurrent: np.ndarray
+    bias: np.ndarray
+    variance: float
     seed: int
-    # lanes: what each copy of the network carries from stimulus to stimulus
-    traces: np.ndarray  # (batch_size, n_components) z
-    previous: np.ndarray  # (batch_size, n_features) stimulus of the last batch
-    # the unfinished batch
-    stimuli: np.ndarray  # (batch_size, n_features)
-    drive: np.ndarray  # (batch_size, 2, n_components) sums of z by new and by previous stimulus
-    counts: np.ndarray  # (n_components,) spikes
-    gram: np.ndarray  # (n_components, n_components) half of the sum of z z^T
-    # records of learning
-    spikes: np.ndarray  # (n_components,) recent spikes
-    time: float = 0.0  # in which they fell, ms
-    error: float = 0.0  # squared error summed over the steps since the last loss
+    traces: np.ndarray
+    previous: np.ndarray
+    stimuli: np.ndarray
+    drive: np.ndarray
+    counts: np.ndarray
+    gram: np.ndarray
+    spikes: np.ndarray
+    time: float = 0.0
+    error: float = 0.0
     error_steps: int = 0
     loss_curve: list = field(default_factory=list)
     n_presentations: int = 0
@@ -273,7 +344,22 @@ class Network:
 
 
 def initialise(settings, n_features, seed):
-    """Return a network that knows nothing: zero weights, biases at the target rate."""
+    """Return a network that knows nothing: zero weights, biases at the target rate.
+
+    Parameters
+    ----------
+    settings : Settings
+        Settings of the network.
+    n_features : int
+        Number of inputs n_x.
+    seed : int
+        Seed of all random numbers of a stream.
+
+    Returns
+    -------
+    network : Network
+        At rest, before its first stimulus.
+    """
     n, lanes = settings.n_components, settings.batch_size
     rule = settings.rule
     variance = rule.initial_noise**2
@@ -390,7 +476,9 @@ def _weights(network, settings):
     gain = 1.0 / network.variance
     bias = network.bias * (gain if settings.rule.scaled_bias else 1.0)
     self_inhibition = settings.rule.self_inhibition * network.recurrent.diagonal()
-    return _kernels.Weights(network.decoder, network.recurrent, bias + gain * self_inhibition, gain)
+    return _kernels.Weights(
+        network.decoder, network.recurrent, bias + gain * self_inhibition, gain
+    )
 
 
 def _close_batch(network, n_lanes, n_steps, overlaps):
@@ -439,12 +527,42 @@ def encode(network, settings, X, scale=1.0, *, seed, out):
 
     Each row has random numbers of its own, derived from its values and `seed`, so its code
     depends on nothing but them and the network.
+
+    Parameters
+    ----------
+    network : Network
+        Not changed.
+    settings : Settings
+        Settings of the network.
+    X : ndarray of shape (n_samples, n_features), float64, C-contiguous
+        Data.
+    scale : float, default=1.0
+        Data are divided by it.
+    seed : int
+        Seed of the rows' random numbers.
+    out : ndarray of shape (n_samples, n_components), float64, C-contiguous
+        Receives the codes, firing rates in spikes per time constant.
     """
     _at_rest(network, settings, X, scale, np.uint64(seed), out, NO_RECORD)
 
 
 def simulate(network, settings, X, scale=1.0, *, seed, n_trials):
-    """Present every row of X to the network at rest, `n_trials` times with fresh noise.
+    """Present every row of X to the network at rest, several times with fresh noise.
+
+    Parameters
+    ----------
+    network : Network
+        Not changed.
+    settings : Settings
+        Settings of the network.
+    X : ndarray of shape (n_samples, n_features), float64, C-contiguous
+        Data.
+    scale : float, default=1.0
+        Data are divided by it.
+    seed : int
+        Seed of the trials' random numbers.
+    n_trials : int
+        Number of times each row is presented.
 
     Returns
     -------

@@ -6,7 +6,6 @@ import pickle
 import re
 import signal
 import threading
-import time
 import warnings
 
 import joblib
@@ -111,8 +110,7 @@ def test_identity_of_codes_and_components(digits_coder):
     assert codes.min() == 0.0
     assert 0.01 < codes.mean() < 1.0
     assert digits_coder.score(DIGITS) == pytest.approx(
-        1
-        - ((DIGITS - reconstruction) ** 2).sum() / ((DIGITS - DIGITS.mean(axis=0)) ** 2).sum()
+        1 - ((DIGITS - reconstruction) ** 2).sum() / ((DIGITS - DIGITS.mean(axis=0)) ** 2).sum()
     )
 
 
@@ -395,7 +393,7 @@ def test_wrong_number_of_features(digits_coder):
     for call in (digits_coder.transform, digits_coder.simulate, digits_coder.score):
         with pytest.raises(ValueError, match=message):
             call(DIGITS[:, :3])
-    with pytest.raises(ValueError, match="X has 3 columns, but .* has 32 components"):
+    with pytest.raises(ValueError, match=r"X has 3 columns, but .* has 32 components"):
         digits_coder.inverse_transform(DIGITS[:, :3])
 
 

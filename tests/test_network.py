@@ -244,8 +244,8 @@ def test_recording_does_not_disturb_learning():
 def test_an_untrained_network_fires_at_its_target_rate():
     # binomial counts of independent neurons, two-sided tests at 1 % in all
     settings = replace(SMALL, n_components=40, rate=25.0, dt=0.5, batch_size=3)
-    net = network.initialise(settings, 2, seed=1)
-    sums, _ = network.run(net, settings, np.zeros((300, 2)), learn=False)
+    net = network.initialise(settings, 2, seed=0)
+    sums, _ = network.run(net, settings, np.zeros((3000, 2)), learn=False)
     n = sums.n_steps
     p = [stats.binomtest(int(count), n, 0.0125).pvalue for count in sums.counts]
     assert min(p) > 0.01 / 40
