@@ -58,6 +58,7 @@ FIT_BLOCKS = 100  # callbacks are called this often during a fit
 AUTO_SPIKES = 640.0  # spikes a second of all neurons together, with rate="auto"
 AUTO_RATE = 50.0  # largest rate of a neuron in Hz, with rate="auto"
 CHUNK = 1024  # rows converted to float64 at once
+MAX_STEPS = 1_000_000  # of a presentation
 SILENT = 0.1  # a unit below this part of the target rate counts as silent
 FAILED = 1.7  # learning has failed if the loss ends above this multiple of its minimum
 
@@ -183,14 +184,14 @@ class DendriticBalanceCoder(
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "learning_rule": [StrOptions(set(network.RULES)), *network.RULES.values()],
         "rate": [Interval(Real, 0, np.inf, closed="neither"), StrOptions({"auto"})],
-        "noise": [Interval(Real, 0, np.inf, closed="neither")],
+        "noise": [Interval(Real, *network.NOISE_RANGE, closed="both")],
         "dt": [Interval(Real, 0, np.inf, closed="neither")],
-        "tau": [Interval(Real, 0, np.inf, closed="neither")],
+        "tau": [Interval(Real, 0, 1e9, closed="right")],
         "presentation_time": [Interval(Real, 0, np.inf, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "horizon": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, np.inf, closed="left")],
+        "learning_rate": [Interval(Real, 0, 1e6, closed="both")],
         "input_scale": [Interval(Real, 0, np.inf, closed="neither"), StrOptions({"auto"})],
         "shuffle": ["boolean"],
         "random_state": ["random_state"],
@@ -359,7 +360,7 @@ class DendriticBalanceCoder(
         """
         X = self._validate(X)
         codes = np.empty((len(X), len(self.components_)), dtype=X.dtype)
-        settings = replace(self._settings, presentation_time=self.presentation_time)
+        settings = self._coding_settings()
 
         def encode(rows):
             for chunk in gen_batches(rows.stop - rows.start, CHUNK):
@@ -443,10 +444,9 @@ class DendriticBalanceCoder(
         """
         X = self._validate(X)
         n_trials = check_scalar(n_trials, "n_trials", Integral, min_val=1)
-        settings = replace(self._settings, presentation_time=self.presentation_time)
         return network.simulate(
             self._network,
-            settings,
+            self._coding_settings(),
             _as_float64(X),
             self.scale_,
             seed=_draw_seed(check_random_state(random_state)),
@@ -503,10 +503,11 @@ class DendriticBalanceCoder(
 
     def _make_settings(self, n_features, horizon):
         """Turn parameters into the settings of a network; refuse contradictions."""
-        if self.dt > self.presentation_time:
+        if not 1.0 <= self.presentation_time / self.dt <= MAX_STEPS:
             raise ValueError(
-                f"dt={self.dt} ms is longer than presentation_time={self.presentation_time} ms: "
-                "a stimulus must last at least one step."
+                f"presentation_time={self.presentation_time} ms and dt={self.dt} ms make "
+                f"{self.presentation_time / self.dt:.3g} steps, which must be from 1 to "
+                f"{MAX_STEPS}: change one of them."
             )
         n_components = n_features if self.n_components is None else self.n_components
         rate = self.rate
@@ -535,6 +536,14 @@ class DendriticBalanceCoder(
             learning_rate=float(self.learning_rate),
             horizon=int(horizon),
         )
+
+    def _coding_settings(self):
+        """Return the settings of the fit with the presentation time of now."""
+        if self.presentation_time == self._settings.presentation_time:
+            return self._settings
+        self._validate_params()
+        now = self._make_settings(self.n_features_in_, self._settings.horizon)
+        return replace(self._settings, presentation_time=now.presentation_time)
 
     def _check_change(self, settings):
         """Refuse changes that the network learned so far cannot follow."""
@@ -611,7 +620,7 @@ class DendriticBalanceCoder(
             "firing_rates_": rates,
             "loss_curve_": np.array(state.loss_curve),
             "n_silent_units_": int((rates < SILENT * settings.rate).sum()),
-            "to_hz_": 1e3 * (1.0 - settings.decay) / settings.dt,
+            "to_hz_": 1e3 / settings.trace_per_spike / settings.dt,
             "_network": state,
             "_settings": settings,
         }

@@ -17,6 +17,7 @@ from . import _kernels
 
 FADE = 0.3  # part of a presentation during which the new stimulus fades in
 CALL = 1e8  # work of one kernel call, in about ns, so that Python regains control
+NOISE_RANGE = 1e-6, 1e6  # where powers of the noise level neither vanish nor overflow
 RATE_WINDOW = 0.05  # part of the horizon over which firing rates are averaged
 LOSS_POINTS = 100  # entries of the loss curve over one horizon
 NO_RECORD = np.empty((0, 3), dtype=np.int64)
@@ -71,10 +72,9 @@ class Dendritic:
             if parameter.type is bool:
                 valid, expected = isinstance(value, bool), "True or False"
             else:
-                valid = isinstance(value, Real) and 0.0 <= value < math.inf
-                expected = "a finite number, not negative"
-            if name == "initial_noise":
-                valid, expected = valid and value > 0.0, "a finite positive number"
+                low, high = NOISE_RANGE if name == "initial_noise" else (0.0, 1e6)
+                valid = isinstance(value, Real) and low <= value <= high
+                expected = f"a number from {low:g} to {high:g}"
             if not valid:
                 raise ValueError(f"{name}={value!r} must be {expected}.")
 
@@ -162,6 +162,11 @@ class Settings:
         return math.exp(-self.dt / self.tau)
 
     @property
+    def trace_per_spike(self):
+        """Sum over time of the trace that a spike leaves, in steps."""
+        return -1.0 / math.expm1(-self.dt / self.tau)
+
+    @property
     def target(self):
         """Target probability of a spike in one step."""
         return self.rate * 1e-3 * self.dt
@@ -236,7 +241,7 @@ class Settings:
         is a firing rate in spikes per time constant whatever dt is.
         """
         counted = self.fade >= 1.0
-        return counted / (counted.sum() * (1.0 - self.decay))
+        return counted * self.trace_per_spike / counted.sum()
 
 
 @dataclass

@@ -152,6 +152,19 @@ def test_data_frames():
     assert np.array_equal(in_polars.transform(pl.from_pandas(frame)), codes.to_numpy())
 
 
+def test_coding_for_another_time_after_fit(digits_coder):
+    coder = copy.deepcopy(digits_coder)
+    scores = []
+    for presentation_time in (5.0, 20.0, 100.0, 400.0):
+        scores.append(coder.set_params(presentation_time=presentation_time).score(DIGITS[:300]))
+    assert np.all(np.diff(scores) > 0)
+    assert scores[2] == digits_coder.score(DIGITS[:300])
+    with pytest.raises(ValueError, match=r"make 0\.4 steps"):
+        coder.set_params(presentation_time=0.1).transform(DIGITS[:2])
+    with pytest.raises(ValueError, match="The 'presentation_time' parameter"):
+        coder.set_params(presentation_time=-1).simulate(DIGITS[:2])
+
+
 @pytest.mark.parametrize("through", ["pickle", "joblib", "skops", "copy"])
 def test_persistence_keeps_codes_and_learning(digits_coder, tmp_path, through):
     path = tmp_path / "coder"
@@ -501,6 +514,8 @@ def test_no_parameters_or_data_lead_to_nan(
         ("rate", "fast"),
         ("noise", 0.0),
         ("noise", "auto"),
+        ("noise", 1e-200),
+        ("tau", 1e200),
         ("dt", -1.0),
         ("tau", 0.0),
         ("presentation_time", None),
@@ -531,7 +546,8 @@ def test_parameters_must_be_finite(parameter, value):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"dt": 11.0, "presentation_time": 10.0}, "dt=11.0 ms is longer than presentation_time"),
+        ({"dt": 11.0, "presentation_time": 10.0}, "make 0.909 steps, which must be from 1 to"),
+        ({"dt": 1e-5}, "make 1e+07 steps"),
         ({"rate": 30.0, "dt": 1.0, "n_components": 40}, "needs 1.2 spikes a step"),
         (
             {"rate": 1500.0, "dt": 1.0, "learning_rule": Dendritic(one_spike_per_step=False)},
