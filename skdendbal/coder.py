@@ -648,8 +648,8 @@ def _draw_seed(random_state):
 
 
 def _as_float64(X):
-    """Rows as the kernels take them."""
-    return np.ascontiguousarray(X, dtype=np.float64)
+    """Rows as the kernels take them; they are compiled for writable arrays only."""
+    return np.require(X, np.float64, "CW")
 
 
 def _presentation_order(n_samples, n_iter, n_blocks, random_state):

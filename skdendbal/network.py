@@ -7,6 +7,7 @@ learning rates in 1/ms, the target firing rate in Hz.
 import copy
 import math
 import operator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from numbers import Real
 
@@ -425,7 +426,8 @@ def run(network, settings, X, scale=1.0, *, learn=True, record=False):
         network.drive[:], network.counts[:], network.gram[:] = 0.0, 0, 0.0
 
     def present(network, rows, buffer):
-        return _kernels.present(
+        return _call(
+            _kernels.present,
             rows,
             scale,
             np.uint64(network.seed),
@@ -474,6 +476,20 @@ def run(network, settings, X, scale=1.0, *, learn=True, record=False):
             if learn:
                 _learn(network, settings, sums)
     return total, np.concatenate(spikes) if record else None
+
+
+def _call(kernel, *args):
+    """Call a kernel; when it must be compiled first, in a thread of its own.
+
+    Ctrl-C then reaches the caller at once. A compilation that it hits is broken or, worse, goes
+    on without a word.
+    """
+    if kernel.signatures:
+        return kernel(*args)
+    pool = ThreadPoolExecutor(1)
+    result = pool.submit(kernel, *args)
+    pool.shutdown(wait=False)
+    return result.result()
 
 
 def _weights(network, settings):
@@ -578,7 +594,7 @@ def simulate(network, settings, X, scale=1.0, *, seed, n_trials):
     spikes = []
     for r in range(len(X)):
         for trial in range(n_trials):
-            key = np.uint64(_kernels.stream_key(np.uint64(seed), trial))
+            key = np.uint64(_call(_kernels.stream_key, np.uint64(seed), trial))
             row = X[r : r + 1]
             n = _at_rest(network, settings, row, scale, key, codes, NO_RECORD)
             buffer = np.empty((n, 3), dtype=np.int64)
@@ -592,12 +608,13 @@ def _at_rest(network, settings, X, scale, seed, out, buffer):
     weights, clock, read = _weights(network, settings), settings.clock, settings.read
     scratch = _kernels.make_scratch(settings.n_components)
     step = settings.rows_per_call(X.shape[1])
-    return sum(
-        _kernels.encode(
-            X[i : i + step], scale, seed, weights, clock, read, scratch, out[i : i + step], buffer
+    n_spikes = 0
+    for i in range(0, len(X), step):
+        rows = slice(i, i + step)
+        n_spikes += _call(
+            _kernels.encode, X[rows], scale, seed, weights, clock, read, scratch, out[rows], buffer
         )
-        for i in range(0, len(X), step)
-    )
+    return n_spikes
 
 
 def _as_spikes(buffer, settings, *, first_row, trial=0):

@@ -5,7 +5,10 @@ import os
 import pickle
 import re
 import signal
+import subprocess
+import sys
 import threading
+import time
 import warnings
 
 import joblib
@@ -690,6 +693,33 @@ def test_interrupted_fit_leaves_the_estimator_as_it_was():
     with pytest.raises(KeyboardInterrupt):
         coder.partial_fit(np.repeat(DIGITS[:, :30], 200, axis=0))
     assert as_bytes(coder._network) == before
+
+
+@pytest.mark.parametrize("seconds", [0.1, 1.0])
+def test_compilation_can_be_interrupted(tmp_path, seconds):
+    script = """if True:
+        import numpy as np
+        from skdendbal import DendriticBalanceCoder
+        coder = DendriticBalanceCoder(8, max_iter=10**7)
+        print("fitting", flush=True)
+        try:
+            coder.fit(np.eye(8))
+        except KeyboardInterrupt:
+            print("interrupted", coder.__sklearn_is_fitted__(), flush=True)
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},  # nothing compiled yet
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "fitting\n"
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert out == "interrupted False\n"
+    assert err == ""
 
 
 class Recorder:
