@@ -321,6 +321,7 @@ def present(
     scale,
     seed,
     first,  # number of the first presentation
+    n_started,  # number of lanes that have held a stimulus before
     previous,  # INOUT (n_lanes, n_features) last stimulus of each lane
     stimuli,  # OUT (n_lanes, n_features) stimulus of each lane
     traces,  # INOUT (n_lanes, n_units)
@@ -346,8 +347,8 @@ def present(
         lane = (first + r) % n_lanes
         z = traces[lane]
         normalise(X[r], scale, stimuli[lane])
-        if first + r < n_lanes:
-            previous[lane] = stimuli[lane]
+        if lane >= n_started:
+            previous[lane] = stimuli[lane]  # the first stimulus fades from itself
         begin(
             previous[lane], stimuli[lane], z, weights, scratch.base, scratch.slope, scratch.current
         )

@@ -26,7 +26,6 @@ from sklearn.utils import (
 )
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
-from threadpoolctl import threadpool_limits
 
 from . import network
 
@@ -60,6 +59,7 @@ AUTO_RATE = 50.0  # largest rate of a neuron in Hz, with rate="auto"
 CHUNK = 1024  # rows converted to float64 at once
 MAX_STEPS = 1_000_000  # of a presentation
 SILENT = 0.1  # a unit below this part of the target rate counts as silent
+TOLERATED = 0.2  # part of the units that may be silent or off the target rate without a warning
 FAILED = 1.7  # learning has failed if the loss ends above this multiple of its minimum
 
 
@@ -80,7 +80,8 @@ class DendriticBalanceCoder(
     Parameters
     ----------
     n_components : int, default=None
-        Number of neurons n_z. None: as many as there are features.
+        Number of neurons n_z. None: as many as there are features; the time of a batch grows
+        with the cube of either.
     learning_rule : {"dendritic"} or Dendritic, default="dendritic"
         Learning rule, by name or as an object of :mod:`skdendbal.network` with rates of its own.
     rate : float or "auto", default="auto"
@@ -89,15 +90,16 @@ class DendriticBalanceCoder(
     noise : float, default=0.04
         Final noise level sigma of the membrane potential, relative to the scaled input, whose
         root mean squared row norm is 1. Larger values make spiking more random and codes less
-        sparse; too small ones make neurons fire in step.
+        sparse; with too small ones neurons overshoot the input in turn.
     dt : float, default=0.25
         Simulation step in ms, which is also the transmission delay of the recurrent
-        connections: neurons that fire in one step cannot yet inhibit each other.
+        connections.
     tau : float, default=10.0
         Time constant of membranes and spike traces in ms.
     presentation_time : float, default=100.0
         Duration of a stimulus in ms. It fades in over the first 30 %, and codes count the
-        spikes of the rest. May be changed after `fit` to code for longer or shorter.
+        spikes of the rest. May be changed after `fit` to code for longer or shorter; all other
+        parameters of the network have their effect in the next `fit` or `partial_fit`.
     max_iter : int, default=None
         Number of passes over the data in `fit`. None: enough for 20,000 presentations.
     horizon : int, default=None
@@ -140,8 +142,9 @@ class DendriticBalanceCoder(
         Firing rate of each neuron in Hz during the last stretch of learning: an average that
         decays over 5 % of the horizon.
     loss_curve_ : ndarray of shape (n_points,)
-        Decoder loss, half the mean squared error of an entry of the scaled input, over
-        successive hundredths of the horizon.
+        Decoder loss while learning, half the mean squared error of an entry of the scaled input
+        as read from the traces before the spikes of a step, over successive hundredths of the
+        horizon.
     n_silent_units_ : int
         Number of neurons whose firing rate is below a tenth of the target.
     to_hz_ : float
@@ -158,6 +161,9 @@ class DendriticBalanceCoder(
     presented to the network at rest, with random numbers derived from its own values. Order,
     batch, memory layout and number of threads do not matter. :meth:`simulate` gives
     repeated trials with fresh noise.
+
+    Learning is evaluated once a batch, from sums over all its steps and in implicit form, see
+    :class:`skdendbal.network.Dendritic`. Callbacks of scikit-learn 1.9 follow `fit`.
 
     An interrupted or failed `fit` or `partial_fit` leaves the estimator as it was.
 
@@ -195,7 +201,11 @@ class DendriticBalanceCoder(
         "input_scale": [Interval(Real, 0, np.inf, closed="neither"), StrOptions({"auto"})],
         "shuffle": ["boolean"],
         "random_state": ["random_state"],
-        "n_jobs": [Integral, None],
+        "n_jobs": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(Integral, None, -1, closed="right"),
+            None,
+        ],
     }
 
     def __init__(
@@ -286,10 +296,10 @@ class DendriticBalanceCoder(
                     estimator=self, X=X, y=y, reconstruction_attributes=attributes
                 ):
                     break
-            vars(self).update(attributes())
             context.call_on_fit_task_end(
                 estimator=self, X=X, y=y, reconstruction_attributes=attributes
             )
+            vars(self).update(attributes())
         self._warn_of_failure()
         return self
 
@@ -298,8 +308,9 @@ class DendriticBalanceCoder(
         """Go on learning: present the rows of X once, in their order.
 
         Calls continue one stream: with `input_scale` and `horizon` given, any split of the same
-        rows over calls ends in the same state, bit for bit. Parameters may be changed
-        in between, except `n_components` and `batch_size`.
+        rows over calls ends in the same state, bit for bit. Parameters may be changed in
+        between, except `n_components`, `batch_size`, `input_scale` and the kind of bias, and
+        time constants only between full batches. `random_state` is that of the first call.
 
         Parameters
         ----------
@@ -316,8 +327,12 @@ class DendriticBalanceCoder(
         Raises
         ------
         ValueError
-            As in `fit`, and if `n_components` or `batch_size` changed since the first call, or
-            a time constant did within a batch.
+            As in `fit`, and if a parameter changed that cannot change in a stream.
+
+        Warns
+        -----
+        ConvergenceWarning
+            As in `fit`, once the horizon is over.
         """
         with _atomic(self):
             first = not self.__sklearn_is_fitted__()
@@ -336,6 +351,8 @@ class DendriticBalanceCoder(
                 scale, n_iter = self.scale_, self.n_iter_ + 1
             self._present(state, settings, X, np.arange(len(X)), scale)
             vars(self).update(self._fitted(state, settings, scale, n_iter))
+        if state.n_presentations >= horizon:
+            self._warn_of_failure()
         return self
 
     def transform(self, X):
@@ -417,7 +434,8 @@ class DendriticBalanceCoder(
     def simulate(self, X, *, n_trials=1, random_state=None):
         """Return the spikes that every row of X evokes, in repeated trials with fresh noise.
 
-        As in `transform` a row is presented for `presentation_time` to the network at rest.
+        As in `transform` a row is presented for `presentation_time` to the network at rest, and
+        equal rows have equal trials.
 
         Parameters
         ----------
@@ -480,8 +498,8 @@ class DendriticBalanceCoder(
         """
         X = self._validate(X)
         # In units of the scale, so that squares do not overflow.
-        errors = (X - self.transform(X) @ self.components_) / self.scale_
-        deviations = (X - X.mean(axis=0)) / self.scale_
+        errors = X / self.scale_ - self.transform(X) @ (self.components_ / self.scale_)
+        deviations = X / self.scale_ - (X / self.scale_).mean(axis=0)
         sse, ss = np.vdot(errors, errors), np.vdot(deviations, deviations)
         return float(1.0 - sse / ss) if ss > 0.0 else float(sse == 0.0)
 
@@ -503,12 +521,7 @@ class DendriticBalanceCoder(
 
     def _make_settings(self, n_features, horizon):
         """Turn parameters into the settings of a network; refuse contradictions."""
-        if not 1.0 <= self.presentation_time / self.dt <= MAX_STEPS:
-            raise ValueError(
-                f"presentation_time={self.presentation_time} ms and dt={self.dt} ms make "
-                f"{self.presentation_time / self.dt:.3g} steps, which must be from 1 to "
-                f"{MAX_STEPS}: change one of them."
-            )
+        _check_steps(self.presentation_time, self.dt)
         n_components = n_features if self.n_components is None else self.n_components
         rate = self.rate
         if rate == "auto":
@@ -542,20 +555,26 @@ class DendriticBalanceCoder(
         if self.presentation_time == self._settings.presentation_time:
             return self._settings
         self._validate_params()
-        now = self._make_settings(self.n_features_in_, self._settings.horizon)
-        return replace(self._settings, presentation_time=now.presentation_time)
+        _check_steps(self.presentation_time, self._settings.dt)
+        return replace(self._settings, presentation_time=float(self.presentation_time))
 
     def _check_change(self, settings):
         """Refuse changes that the network learned so far cannot follow."""
         old = self._settings
-        waiting = self._network.n_presentations % old.batch_size > 0
-        fixed = ["n_components", "batch_size"]
-        fixed += ["dt", "tau", "presentation_time"] if waiting else []
-        for name in fixed:
-            if getattr(settings, name) != getattr(old, name):
+        fixed = {
+            "n_components": (old.n_components, settings.n_components),
+            "batch_size": (old.batch_size, settings.batch_size),
+            "learning_rule.scaled_bias": (old.rule.scaled_bias, settings.rule.scaled_bias),
+        }
+        if self.input_scale != "auto":
+            fixed["input_scale"] = (self.scale_, self.input_scale)
+        if self._network.n_presentations % old.batch_size > 0:
+            for name in ("dt", "tau", "presentation_time"):
+                fixed[f"within a batch, {name}"] = (getattr(old, name), getattr(settings, name))
+        for name, (before, now) in fixed.items():
+            if before != now:
                 raise ValueError(
-                    f"{name} changed from {getattr(old, name)} to {getattr(settings, name)} "
-                    f"between calls of partial_fit{' within a batch' if waiting else ''}: "
+                    f"{name} changed from {before} to {now} between calls of partial_fit: "
                     "set it back, or call fit to start anew."
                 )
 
@@ -563,45 +582,47 @@ class DendriticBalanceCoder(
         if self.input_scale != "auto":
             return float(self.input_scale)
         # Scaled by a power of two, so that squares neither overflow nor vanish.
-        _, exponent = np.frexp(np.abs(X).max())
+        _, exponent = np.frexp(max(float(X.max()), -float(X.min())))
         square = 0.0
         for rows in gen_batches(len(X), CHUNK):
             square += np.square(np.ldexp(_as_float64(X[rows]), -exponent)).sum()
-        scale = float(np.ldexp(np.sqrt(square / len(X)), exponent))
+        with np.errstate(over="ignore"):
+            scale = float(np.ldexp(np.sqrt(square / len(X)), exponent))
         return min(scale, np.finfo(np.float64).max) if scale > 0.0 else 1.0
 
     def _present(self, state, settings, X, rows, scale):
         """Let the network learn from some rows of X in the given order."""
-        # One BLAS thread: the same bits in any surroundings, and no idle threads between calls.
-        with threadpool_limits(1, user_api="blas"):
-            for chunk in gen_batches(len(rows), CHUNK):
-                network.run(state, settings, _as_float64(X[rows[chunk]]), scale)
+        for chunk in gen_batches(len(rows), CHUNK):
+            network.run(state, settings, _as_float64(X[rows[chunk]]), scale)
 
     def _warn_of_failure(self):
         """Warn once if learning failed, with its cause and a remedy."""
         settings = self._settings
+        ratio = self.firing_rates_ / settings.rate
+        off_target = int(((ratio < 0.5) | (ratio > 2.0)).sum())
+        whole = len(self.loss_curve_) // 10 * 10
+        losses = self.loss_curve_[:whole].reshape(-1, 10).mean(axis=1).tolist()
         if self.n_steps_ == 0:
             message = (
                 f"No weight was learned: {self._network.n_presentations} presentations do not "
                 f"fill a batch of {settings.batch_size}. Raise max_iter or lower batch_size."
             )
-        elif self.n_silent_units_ > SILENT * settings.n_components:
+        elif self.n_silent_units_ > TOLERATED * settings.n_components:
             message = (
                 f"{self.n_silent_units_} of {settings.n_components} neurons are silent, below a "
                 f"tenth of their target rate of {settings.rate:.3g} Hz. Give them more time with "
                 "a larger max_iter, or raise noise."
             )
-        elif not 0.5 < np.median(self.firing_rates_) / settings.rate < 2.0:
+        elif off_target > TOLERATED * settings.n_components:
             message = (
-                f"Neurons fire at {np.median(self.firing_rates_):.3g} Hz (median) instead of "
-                f"their target rate of {settings.rate:.3g} Hz. Give them more time with a larger "
-                "max_iter, or raise noise."
+                f"{off_target} of {settings.n_components} neurons miss their target rate of "
+                f"{settings.rate:.3g} Hz by more than a factor of 2. Give them more time with a "
+                "larger max_iter, or raise noise."
             )
-        elif len(self.loss_curve_) and self.loss_curve_[-1] > FAILED * self.loss_curve_.min():
+        elif losses and losses[-1] > FAILED * min(losses):
             message = (
-                f"The decoder loss rose from {self.loss_curve_.min():.3g} to "
-                f"{self.loss_curve_[-1]:.3g} while the noise fell: neurons fire in step. Raise "
-                "noise or lower dt."
+                f"The decoder loss rose from {min(losses):.3g} to {losses[-1]:.3g} while the "
+                "noise fell: neurons overshoot the input in turn. Raise noise."
             )
         else:
             return
@@ -619,7 +640,7 @@ class DendriticBalanceCoder(
             "scale_": scale,
             "firing_rates_": rates,
             "loss_curve_": np.array(state.loss_curve),
-            "n_silent_units_": int((rates < SILENT * settings.rate).sum()),
+            "n_silent_units_": int((rates < SILENT * settings.rate).sum()) * (state.time > 0.0),
             "to_hz_": 1e3 / settings.trace_per_spike / settings.dt,
             "_network": state,
             "_settings": settings,
@@ -631,7 +652,11 @@ def _atomic(estimator):
     """Leave fitted attributes as they were when the body does not finish."""
 
     def fitted():
-        return {name: value for name, value in vars(estimator).items() if name.endswith("_")}
+        return {
+            name: value
+            for name, value in vars(estimator).items()
+            if name.endswith("_") or name in ("_network", "_settings")
+        }
 
     before = fitted()
     try:
@@ -641,6 +666,15 @@ def _atomic(estimator):
             delattr(estimator, name)
         vars(estimator).update(before)
         raise
+
+
+def _check_steps(presentation_time, dt):
+    n_steps = presentation_time / dt
+    if not 1.0 <= n_steps <= MAX_STEPS:
+        raise ValueError(
+            f"presentation_time={presentation_time} ms and dt={dt} ms make {n_steps:.3g} steps, "
+            f"which must be from 1 to {MAX_STEPS}: change one of them."
+        )
 
 
 def _draw_seed(random_state):

@@ -5,14 +5,19 @@ learning rates in 1/ms, the target firing rate in Hz.
 """
 
 import copy
+import functools
 import math
 import operator
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ContextDecorator
 from dataclasses import dataclass, field, fields
 from numbers import Real
 
 import numpy as np
 from scipy.linalg.lapack import dposv
+from scipy.signal import lfilter
+from threadpoolctl import ThreadpoolController
 
 from . import _kernels
 
@@ -71,7 +76,7 @@ class Dendritic:
         for parameter in fields(self):
             name, value = parameter.name, getattr(self, parameter.name)
             if parameter.type is bool:
-                valid, expected = isinstance(value, bool), "True or False"
+                valid, expected = isinstance(value, (bool, np.bool_)), "True or False"
             else:
                 low, high = NOISE_RANGE if name == "initial_noise" else (0.0, 1e6)
                 valid = isinstance(value, Real) and low <= value <= high
@@ -96,7 +101,8 @@ class Dendritic:
         error : float
             Squared error of the decoder before learning, summed over the steps.
         """
-        rate = self.decoder_rate * step
+        # Where the rate outweighs the identity below by more, rounding would lose it.
+        rate = min(self.decoder_rate * step, 1e12 / (1.0 + sums.gram.trace()))
         decoder = network.decoder
         predicted = decoder @ sums.gram
         squared_error = sums.square + np.vdot(decoder, predicted - 2.0 * sums.cross)
@@ -221,15 +227,13 @@ class Settings:
         """
 
         def tail(weights, factor):
-            sums = np.append(weights, 0.0)
-            for m in range(self.n_steps - 1, -1, -1):
-                sums[m] += factor * sums[m + 1]
+            # sums[m] = weights[m] + factor * sums[m + 1], from the end of the presentation
+            sums = np.append(lfilter([1.0], [1.0, -factor], weights[::-1])[::-1], 0.0)
             if include_spikes:
                 sums = np.concatenate([factor * sums[:1], sums[:-1]])
             return sums
 
-        q = self.decay
-        fade = self.fade
+        q, fade = self.decay, self.fade
         return _kernels.Tails(
             tail(fade, q), tail(1.0 - fade, q), tail(np.ones(self.n_steps), q * q)
         )
@@ -346,7 +350,7 @@ class Network:
     @property
     def firing_rates(self):
         """Recent firing rates in Hz, shape (n_components,)."""
-        return self.spikes / max(self.time, 1e-300) * 1e3
+        return 1e3 * self.spikes / self.time if self.time > 0.0 else self.spikes
 
 
 def initialise(settings, n_features, seed):
@@ -387,6 +391,38 @@ def initialise(settings, n_features, seed):
     )
 
 
+class _OneBlasThread(ContextDecorator):
+    """Context with one BLAS thread, for the same bits in any surroundings.
+
+    The number of threads belongs to the process: the first of concurrent fits sets it and the
+    last one restores it.
+    """
+
+    lock = threading.Lock()
+    n_inside = 0
+    limiter = None
+
+    def __enter__(self):
+        cls = type(self)
+        with cls.lock:
+            if cls.n_inside == 0:
+                cls.limiter = _blas().limit(limits=1, user_api="blas")
+            cls.n_inside += 1
+
+    def __exit__(self, *exception):
+        cls = type(self)
+        with cls.lock:
+            cls.n_inside -= 1
+            if cls.n_inside == 0:
+                cls.limiter.restore_original_limits()
+
+
+@functools.cache
+def _blas():
+    return ThreadpoolController()
+
+
+@_OneBlasThread()
 def run(network, settings, X, scale=1.0, *, learn=True, record=False):
     """Present a stream of stimuli, each fading in from the one before it on its lane.
 
@@ -419,11 +455,14 @@ def run(network, settings, X, scale=1.0, *, learn=True, record=False):
     clock = settings.clock
     tails = settings.tails(include_spikes=not learn)
     scratch = _kernels.make_scratch(n_units)
+    n_started = min(network.n_presentations, lanes)
     if not learn:
         # a stream of its own that starts with the lanes as they are
         network = copy.deepcopy(network)
+        waiting = network.n_presentations % lanes
+        network.previous[:waiting] = network.stimuli[:waiting]
+        network.counts[:], network.gram[:] = 0, 0.0
         network.n_presentations += -network.n_presentations % lanes
-        network.drive[:], network.counts[:], network.gram[:] = 0.0, 0, 0.0
 
     def present(network, rows, buffer):
         return _call(
@@ -432,6 +471,7 @@ def run(network, settings, X, scale=1.0, *, learn=True, record=False):
             scale,
             np.uint64(network.seed),
             network.n_presentations,
+            n_started,
             network.previous,
             network.stimuli,
             network.traces,
@@ -468,6 +508,7 @@ def run(network, settings, X, scale=1.0, *, learn=True, record=False):
         else:
             present(network, rows, NO_RECORD)
         network.n_presentations += stop - start
+        n_started = min(n_started + stop - start, lanes)
         start = stop
         if network.n_presentations % lanes == 0 or (start == len(X) and not learn):
             n_lanes = (network.n_presentations - 1) % lanes + 1
@@ -520,12 +561,27 @@ def _close_batch(network, n_lanes, n_steps, overlaps):
     return sums
 
 
+def _homeostasis(network, settings, sums):
+    """Return the change of the biases, ``db = eta_b (rho dt - s)`` summed over a batch.
+
+    Lanes run side by side with the same bias. One after another, each would have seen the effect
+    of those before: where the logit has moved by D, spikes are e^D times as many, so that the
+    deviation from the target shrinks by e^-a a lane, with a the step that the expected spikes of
+    one lane make. Without the resulting factor, 1 for a single lane, large batches overshoot.
+    """
+    rule = settings.rule
+    rate = rule.homeostasis_rate * settings.dt
+    logits_per_bias = 1.0 / network.variance if rule.scaled_bias else 1.0
+    a = rate * logits_per_bias * settings.target * settings.n_steps
+    lanes = np.arange(settings.batch_size)
+    return rate * np.exp(-a * lanes).mean() * (settings.target * sums.n_steps - sums.counts)
+
+
 def _learn(network, settings, sums):
     """Move weights, biases and noise by the sums over a batch; keep the records."""
     rule = settings.rule
     network.error += rule.update(network, sums, settings.learning_rate * settings.dt)
-    expected = settings.target * sums.n_steps
-    network.bias += rule.homeostasis_rate * settings.dt * (expected - sums.counts)
+    network.bias += _homeostasis(network, settings, sums)
     final = settings.noise**2
     progress = settings.batch_size / settings.horizon
     network.variance = final + (network.variance - final) * math.exp(
@@ -564,7 +620,10 @@ def encode(network, settings, X, scale=1.0, *, seed, out):
     out : ndarray of shape (n_samples, n_components), float64, C-contiguous
         Receives the codes, firing rates in spikes per time constant.
     """
-    _at_rest(network, settings, X, scale, np.uint64(seed), out, NO_RECORD)
+    encode_rows = _at_rest(network, settings, scale)
+    step = settings.rows_per_call(X.shape[1])
+    for i in range(0, len(X), step):
+        encode_rows(X[i : i + step], np.uint64(seed), out[i : i + step], NO_RECORD)
 
 
 def simulate(network, settings, X, scale=1.0, *, seed, n_trials):
@@ -590,31 +649,32 @@ def simulate(network, settings, X, scale=1.0, *, seed, n_trials):
     spikes : ndarray of shape (n_spikes,)
         Structured array of row, trial, time (ms from the row's onset) and unit, in this order.
     """
-    codes = np.empty((1, settings.n_components))
+    encode_rows = _at_rest(network, settings, scale)
+    step = settings.rows_per_call(X.shape[1])
+    codes = np.empty((step, settings.n_components))
     spikes = []
-    for r in range(len(X)):
+    for i in range(0, len(X), step):
+        rows = X[i : i + step]
         for trial in range(n_trials):
             key = np.uint64(_call(_kernels.stream_key, np.uint64(seed), trial))
-            row = X[r : r + 1]
-            n = _at_rest(network, settings, row, scale, key, codes, NO_RECORD)
-            buffer = np.empty((n, 3), dtype=np.int64)
-            _at_rest(network, settings, row, scale, key, codes, buffer)
-            spikes.append(_as_spikes(buffer, settings, first_row=r, trial=trial))
-    return np.concatenate(spikes)
+            # a first run counts the spikes, so that the record has exactly their size
+            n_spikes = encode_rows(rows, key, codes[: len(rows)], NO_RECORD)
+            buffer = np.empty((n_spikes, 3), dtype=np.int64)
+            encode_rows(rows, key, codes[: len(rows)], buffer)
+            spikes.append(_as_spikes(buffer, settings, first_row=i, trial=trial))
+    spikes = np.concatenate(spikes)
+    return spikes[np.lexsort((spikes["trial"], spikes["row"]))]
 
 
-def _at_rest(network, settings, X, scale, seed, out, buffer):
-    """Call the kernel `encode` on a few rows at a time; return the number of spikes."""
+def _at_rest(network, settings, scale):
+    """Return a function that calls the kernel `encode` on a few rows."""
     weights, clock, read = _weights(network, settings), settings.clock, settings.read
     scratch = _kernels.make_scratch(settings.n_components)
-    step = settings.rows_per_call(X.shape[1])
-    n_spikes = 0
-    for i in range(0, len(X), step):
-        rows = slice(i, i + step)
-        n_spikes += _call(
-            _kernels.encode, X[rows], scale, seed, weights, clock, read, scratch, out[rows], buffer
-        )
-    return n_spikes
+
+    def encode_rows(X, seed, out, buffer):
+        return _call(_kernels.encode, X, scale, seed, weights, clock, read, scratch, out, buffer)
+
+    return encode_rows
 
 
 def _as_spikes(buffer, settings, *, first_row, trial=0):

@@ -91,11 +91,18 @@ def implicit_step(weights, traces, targets, eta_dt):
     return np.linalg.solve(np.eye(n_z) + eta_dt * zz, weights + eta_dt * zx)
 
 
-def homeostasis(b, raster, *, rho, eta_b, dt):
-    """db_j = eta_b (rho dt - s_j) at each step, times dt."""
-    for spikes in raster:
-        b = b + dt * eta_b * (rho * dt - spikes)
-    return b
+def homeostasis(b, rasters, *, rho, eta_b, dt, logits_per_bias=1.0):
+    """db_j = eta_b (rho dt - s_j) at each step, times dt.
+
+    The lanes of a batch, a raster each, count as if they followed one another: where the bias
+    has moved by D logits, a neuron spikes e^D times as often, so its deviation from the target
+    shrinks from lane to lane as in dD/dn = -a D, a being the expected spikes' step in logits.
+    """
+    n_steps = len(rasters[0])
+    a = dt * eta_b * rho * dt * n_steps * logits_per_bias
+    deviation = sum(rho * dt - spikes for raster in rasters for spikes in raster)
+    shrunk = sum(np.exp(-a * lane) for lane in range(len(rasters))) / len(rasters)
+    return b + dt * eta_b * deviation * shrunk
 
 
 def annealed(sigma, sigma_inf, *, eta_s, duration):

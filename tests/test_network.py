@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import naive
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from numba import njit
 from scipy import stats
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from skdendbal import _kernels, network
 from skdendbal.datasets import make_bars
@@ -36,7 +38,7 @@ BARS = Settings(  # the published 8x8 bars with a tenth of the stimuli
 )
 
 
-def make_trained(settings, n_features=12, n_rows=400, seed=0):
+def make_trained(settings, n_features=12, n_rows=420, seed=0):
     """A network with some history, and further rows like those it learned."""
     rng = np.random.default_rng(seed)
     X = rng.gamma(0.5, size=(n_rows + 60, n_features))
@@ -61,6 +63,7 @@ VARIANTS = {
     "lanes": replace(SMALL, batch_size=5),
     "scaled bias": replace(
         SMALL,
+        batch_size=3,
         rule=replace(SMALL.rule, scaled_bias=True, homeostasis_rate=1e-3, self_inhibition=0.5),
     ),
     "coarse steps": replace(SMALL, dt=3.0, tau=7.0, presentation_time=60.0),
@@ -165,7 +168,7 @@ def test_teacher_forced_learning_equals_the_naive_model(settings):
         for lane in range(lanes):
             raster = as_raster(spikes, first + lane, settings)
             traced, z[lane] = naive.replay(raster, z[lane], dt=settings.dt, tau=settings.tau)
-            rasters.extend(raster)
+            rasters.append(raster)
             traces.extend(traced)
             targets.extend(naive.inputs(x_previous[lane], X[first + lane], settings.n_steps))
             x_previous[lane] = X[first + lane]
@@ -173,7 +176,12 @@ def test_teacher_forced_learning_equals_the_naive_model(settings):
         F = naive.implicit_step(F, traces, targets, eta_dt)
         D = naive.implicit_step(D.T, traces, targets, eta_dt).T
         b = naive.homeostasis(
-            b, rasters, rho=settings.rate / 1e3, eta_b=rule.homeostasis_rate, dt=settings.dt
+            b,
+            rasters,
+            rho=settings.rate / 1e3,
+            eta_b=rule.homeostasis_rate,
+            dt=settings.dt,
+            logits_per_bias=1 / sigma**2 if rule.scaled_bias else 1.0,
         )
         duration = lanes * settings.n_steps * settings.dt
         sigma = naive.annealed(sigma, settings.noise, eta_s=eta_s, duration=duration)
@@ -213,21 +221,95 @@ def test_evaluation_leaves_the_network_alone():
     assert pickle.dumps(net) == before
 
 
-def test_batch_learning_has_the_limit_of_explicit_steps():
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_batch_learning_has_the_limit_of_explicit_steps(lanes):
     # halving the rate halves the distance between the implicit batch step and plain Euler steps
-    net, X = make_trained(SMALL)
+    base = replace(SMALL, batch_size=lanes)
+    net, X = make_trained(base)
     distances = []
-    for eta in (1e-4, 5e-5):
-        settings = replace(SMALL, rule=replace(SMALL.rule, decoder_rate=eta))
+    for eta in (1e-5, 5e-6):
+        settings = replace(base, rule=replace(base.rule, decoder_rate=eta))
         learned = copy.deepcopy(net)
-        _, spikes = network.run(learned, settings, X[:1], record=True)
-        traces, _ = naive.replay(as_raster(spikes, 0, settings), net.traces[0], dt=1.0, tau=10.0)
+        _, spikes = network.run(learned, settings, X[:lanes], record=True)
         D = net.decoder.copy()
-        for x, z in zip(naive.inputs(net.previous[0], X[0], 100), traces, strict=True):
-            D += eta * np.outer(x - D @ z, z)
-        assert np.abs(learned.decoder - net.decoder).max() > 1e-5
+        for lane in range(lanes):
+            raster = as_raster(spikes, lane, settings)
+            traces, _ = naive.replay(raster, net.traces[lane], dt=1.0, tau=10.0)
+            inputs = naive.inputs(net.previous[lane], X[lane], 100)
+            for x, z in zip(inputs, traces, strict=True):
+                D += eta * np.outer(x - D @ z, z)
+        assert np.abs(learned.decoder - net.decoder).max() > 1e-6
         distances.append(np.abs(learned.decoder - D).max() / eta)
     assert distances[1] == pytest.approx(distances[0] / 2, rel=0.05)
+
+
+@pytest.mark.parametrize("n_before", [2, 5, 13])
+def test_evaluation_within_a_batch_continues_every_lane(n_before):
+    # lanes that wait for the batch to be finished have moved on; others, if new, start anew
+    settings = VARIANTS["lanes"]
+    net = make_trained(settings)[0]
+    fresh = network.initialise(settings, 12, seed=0)
+    fresh.decoder[:], fresh.recurrent[:] = net.decoder, net.recurrent
+    X = make_trained(settings)[1]
+    network.run(fresh, settings, X[:n_before])
+    _, spikes = network.run(fresh, settings, X[20:25], learn=False, record=True)
+    first_key = fresh.n_presentations + -fresh.n_presentations % 5
+    for lane in range(5):
+        seen = [X[k] for k in range(n_before) if k % 5 == lane]
+        raster, *_ = naive.present(
+            seen[-1] if seen else X[20 + lane],
+            X[20 + lane],
+            fresh.traces[lane],
+            fresh.decoder.T,
+            naive.exact_recurrent(fresh.decoder.T, fresh.decoder),
+            fresh.bias,
+            fresh.variance**0.5,
+            c=0.25,
+            dt=1.0,
+            tau=10.0,
+            one_spike=False,
+            numbers=naive.uniforms(_kernels.stream_key(np.uint64(0), first_key + lane), 100, 9),
+        )
+        assert np.array_equal(raster, as_raster(spikes, lane, settings))
+
+
+def test_loss_curve_is_the_mean_loss_before_learning():
+    settings = replace(VARIANTS["lanes"], horizon=2000)  # a point every 20 presentations
+    net, X = make_trained(settings)
+    start = copy.deepcopy(net)
+    losses = []
+    for first in range(0, 20, 5):
+        before = copy.deepcopy(net)
+        _, spikes = network.run(net, settings, X[first : first + 5], record=True)
+        for lane in range(5):
+            raster = as_raster(spikes, lane, settings)
+            traces, _ = naive.replay(raster, before.traces[lane], dt=1.0, tau=10.0)
+            x = naive.inputs(before.previous[lane], X[first + lane], 100)
+            losses.append(naive.decoder_loss(x, traces, before.decoder))
+    assert len(net.loss_curve) == len(start.loss_curve) + 1
+    assert net.loss_curve[-1] == pytest.approx(np.mean(losses), rel=1e-9)
+
+
+def test_rows_on_one_grid_point_share_their_random_numbers():
+    x = np.array([0.3, -0.7, 0.0])
+    key = _kernels.row_key(x, np.empty(3), np.uint64(1))
+    assert _kernels.row_key(x + 1e-9, np.empty(3), np.uint64(1)) == key
+    assert _kernels.row_key(x * [1, 1, -1], np.empty(3), np.uint64(1)) == key  # -0.0
+    assert _kernels.row_key(x + 2e-6, np.empty(3), np.uint64(1)) != key
+    assert _kernels.row_key(x[::-1].copy(), np.empty(3), np.uint64(1)) != key
+    assert _kernels.row_key(x, np.empty(3), np.uint64(2)) != key
+
+
+def test_concurrent_runs_restore_the_threads_of_blas():
+    def threads():
+        return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
+
+    with threadpool_limits(2, user_api="blas"):
+        before = threads()
+        nets = [make_trained(SMALL) for _ in range(4)]
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda net: network.run(net[0], SMALL, net[1]), nets))
+        assert threads() == before
 
 
 def test_recording_does_not_disturb_learning():
