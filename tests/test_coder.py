@@ -38,6 +38,7 @@ from skdendbal.network import Dendritic
 
 DIGITS = load_digits().data / 16
 FAST = {"max_iter": 1, "random_state": 0}
+SHORT_FITS = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 def as_bytes(network):
@@ -73,6 +74,7 @@ def signed_coder():
         ),
     ]
 )
+@SHORT_FITS
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
@@ -139,6 +141,7 @@ def test_fit_transform_is_fit_then_transform():
     assert np.array_equal(codes, DendriticBalanceCoder(6, **FAST).fit(DIGITS).transform(DIGITS))
 
 
+@SHORT_FITS
 def test_data_frames():
     frame = pd.DataFrame(DIGITS[:100], columns=[f"pixel{i}" for i in range(64)])
     coder = DendriticBalanceCoder(4, **FAST).set_output(transform="pandas").fit(frame)
