@@ -28,6 +28,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import network
+from .rules import NOISE_RANGE, RULES, Rule
 
 try:
     from sklearn.callback import CallbackSupportMixin
@@ -82,8 +83,10 @@ class DendriticBalanceCoder(
     n_components : int, default=None
         Number of neurons n_z. None: as many as there are features; the time of a batch grows
         with the cube of either.
-    learning_rule : {"dendritic"} or Dendritic, default="dendritic"
-        Learning rule, by name or as an object of :mod:`skdendbal.network` with rates of its own.
+    learning_rule : {"dendritic", "somatic"} or Rule, default="dendritic"
+        Learning rule, by name or as an object of :mod:`skdendbal.rules` with rates of its own:
+        dendritic balance, or somatic balance with Hebbian-like plasticity, the baseline that it
+        improves on.
     rate : float or "auto", default="auto"
         Target firing rate rho of every neuron in Hz. "auto" spreads 640 spikes a second over
         the neurons, with at most 50 Hz each: 10 Hz for 64 neurons.
@@ -163,7 +166,7 @@ class DendriticBalanceCoder(
     repeated trials with fresh noise.
 
     Learning is evaluated once a batch, from sums over all its steps and in implicit form, see
-    :class:`skdendbal.network.Dendritic`. Callbacks of scikit-learn 1.9 follow `fit`.
+    :class:`skdendbal.rules.Dendritic`. Callbacks of scikit-learn 1.9 follow `fit`.
 
     An interrupted or failed `fit` or `partial_fit` leaves the estimator as it was.
 
@@ -188,9 +191,9 @@ class DendriticBalanceCoder(
 
     _parameter_constraints: ClassVar = {
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
-        "learning_rule": [StrOptions(set(network.RULES)), *network.RULES.values()],
+        "learning_rule": [StrOptions(set(RULES)), Rule],
         "rate": [Interval(Real, 0, np.inf, closed="neither"), StrOptions({"auto"})],
-        "noise": [Interval(Real, *network.NOISE_RANGE, closed="both")],
+        "noise": [Interval(Real, *NOISE_RANGE, closed="both")],
         "dt": [Interval(Real, 0, np.inf, closed="neither")],
         "tau": [Interval(Real, 0, 1e9, closed="right")],
         "presentation_time": [Interval(Real, 0, np.inf, closed="neither")],
@@ -309,8 +312,9 @@ class DendriticBalanceCoder(
 
         Calls continue one stream: with `input_scale` and `horizon` given, any split of the same
         rows over calls ends in the same state, bit for bit. Parameters may be changed in
-        between, except `n_components`, `batch_size`, `input_scale` and the kind of bias, and
-        time constants only between full batches. `random_state` is that of the first call.
+        between, except `n_components`, `batch_size`, `input_scale` and the kind of rule and of
+        bias, and time constants only between full batches. `random_state` is that of the first
+        call.
 
         Parameters
         ----------
@@ -528,7 +532,7 @@ class DendriticBalanceCoder(
             rate = min(AUTO_SPIKES / n_components, AUTO_RATE)
         rule = self.learning_rule
         if isinstance(rule, str):
-            rule = network.RULES[rule]()
+            rule = RULES[rule]()
         spikes_per_step = rate * 1e-3 * self.dt * (n_components if rule.one_spike_per_step else 1)
         if spikes_per_step >= 1.0:
             raise ValueError(
@@ -564,6 +568,7 @@ class DendriticBalanceCoder(
         fixed = {
             "n_components": (old.n_components, settings.n_components),
             "batch_size": (old.batch_size, settings.batch_size),
+            "learning_rule": (type(old.rule).__name__, type(settings.rule).__name__),
             "learning_rule.scaled_bias": (old.rule.scaled_bias, settings.rule.scaled_bias),
         }
         if self.input_scale != "auto":

@@ -1,4 +1,4 @@
-"""The network: its settings and state, the learning rules, and how stimuli are presented.
+"""The network: its settings and state, and how stimuli are presented.
 
 Symbols follow Mikulasch, Rudelt & Priesemann, PNAS 118(50) e2021925118 (2021). Times are in ms,
 learning rates in 1/ms, the target firing rate in Hz.
@@ -11,110 +11,23 @@ import operator
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ContextDecorator
-from dataclasses import dataclass, field, fields
-from numbers import Real
+from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.linalg.lapack import dposv
 from scipy.signal import lfilter
 from threadpoolctl import ThreadpoolController
 
 from . import _kernels
+from .rules import Rule
 
 FADE = 0.3  # part of a presentation during which the new stimulus fades in
 CALL = 1e8  # work of one kernel call, in about ns, so that Python regains control
-NOISE_RANGE = 1e-6, 1e6  # where powers of the noise level neither vanish nor overflow
 RATE_WINDOW = 0.05  # part of the horizon over which firing rates are averaged
 LOSS_POINTS = 100  # entries of the loss curve over one horizon
 NO_RECORD = np.empty((0, 3), dtype=np.int64)
 SPIKE = np.dtype(
     [("row", np.int64), ("trial", np.int64), ("time", np.float64), ("unit", np.int64)]
 )
-
-
-@dataclass(frozen=True)
-class Dendritic:
-    """Exact dendritic balance: every dendritic potential is the coding error of its input.
-
-    The potential of input i on neuron j is ``u_ji = F_ji (x - D z)_i``, the voltage-dependent
-    plasticity ``dF_j = eta z_j (x - F^T z)`` and the decoder learns ``dD = eta (x - D z) z^T``.
-    Both start at zero and share one rate, so ``D = F^T`` always holds and is stored once.
-
-    The rule is evaluated once a batch with sums over all its steps, in implicit form:
-    ``(I + eta dt sum z z^T) F_new = F + eta dt sum z x^T`` has the same fixed points and the same
-    limit of small steps, and cannot overshoot.
-
-    Parameters
-    ----------
-    decoder_rate : float, default=5e-4
-        Learning rate eta_F = eta_D in 1/ms.
-    homeostasis_rate : float, default=0.05
-        Rate eta_b in 1/ms at which biases approach the target firing rate.
-    initial_noise : float, default=0.3
-        Noise level sigma_0 at the start of learning, in units of the scaled input.
-    annealing : float, default=7.0
-        Decay of the noise level over the horizon: eta_s times the horizon's duration.
-    scaled_bias : bool, default=False
-        Whether biases count in units of potential, i.e. are divided by sigma^2.
-    self_inhibition : float, default=0.25
-        Instantaneous part c of a neuron's connection to itself.
-    one_spike_per_step : bool, default=True
-        Whether only the most probable of several spikes in one step is kept. Neurons that
-        spike in one step cannot yet inhibit each other; where noise is low, many of them, or
-        all, would overshoot the input together, and again in the opposite direction.
-    """
-
-    decoder_rate: float = 5e-4
-    homeostasis_rate: float = 0.05
-    initial_noise: float = 0.3
-    annealing: float = 7.0
-    scaled_bias: bool = False
-    self_inhibition: float = 0.25
-    one_spike_per_step: bool = True
-
-    def __post_init__(self):
-        for parameter in fields(self):
-            name, value = parameter.name, getattr(self, parameter.name)
-            if parameter.type is bool:
-                valid, expected = isinstance(value, (bool, np.bool_)), "True or False"
-            else:
-                low, high = NOISE_RANGE if name == "initial_noise" else (0.0, 1e6)
-                valid = isinstance(value, Real) and low <= value <= high
-                expected = f"a number from {low:g} to {high:g}"
-            if not valid:
-                raise ValueError(f"{name}={value!r} must be {expected}.")
-
-    def update(self, network, sums, step):
-        """Learn from the sums over one batch.
-
-        Parameters
-        ----------
-        network : Network
-            Changed in place: decoder and recurrent weights.
-        sums : Sums
-            Sums over all steps of the batch.
-        step : float
-            Duration of a step in ms, times the factor on learning rates.
-
-        Returns
-        -------
-        error : float
-            Squared error of the decoder before learning, summed over the steps.
-        """
-        # Where the rate outweighs the identity below by more, rounding would lose it.
-        rate = min(self.decoder_rate * step, 1e12 / (1.0 + sums.gram.trace()))
-        decoder = network.decoder
-        predicted = decoder @ sums.gram
-        squared_error = sums.square + np.vdot(decoder, predicted - 2.0 * sums.cross)
-        system = rate * sums.gram
-        system.flat[:: len(system) + 1] += 1.0
-        _, change, _ = dposv(system, rate * (sums.cross - predicted).T)
-        decoder += change.T
-        np.matmul(-decoder.T, decoder, out=network.recurrent)
-        return squared_error
-
-
-RULES = {"dendritic": Dendritic}
 
 
 @dataclass(frozen=True)
@@ -125,7 +38,7 @@ class Settings:
     ----------
     n_components : int
         Number of neurons n_z.
-    rule : Dendritic
+    rule : Rule
         The learning rule with its rates.
     rate : float
         Target firing rate rho in Hz.
@@ -146,7 +59,7 @@ class Settings:
     """
 
     n_components: int
-    rule: Dendritic
+    rule: Rule
     rate: float
     noise: float
     dt: float
@@ -293,6 +206,8 @@ class Network:
         Decoder weights D; in the exact rule also the feedforward weights F^T.
     recurrent : ndarray of shape (n_components, n_components)
         Row k holds what a spike of neuron k adds to the potentials: W^T.
+    weights : dict of str to ndarray
+        What the rule learns besides, see :meth:`skdendbal.rules.Rule.initialise`.
     bias : ndarray of shape (n_components,)
         Biases b.
     variance : float
@@ -330,6 +245,7 @@ class Network:
 
     decoder: np.ndarray
     recurrent: np.ndarray
+    weights: dict
     bias: np.ndarray
     variance: float
     seed: int
@@ -378,6 +294,7 @@ def initialise(settings, n_features, seed):
     return Network(
         decoder=np.zeros((n_features, n)),
         recurrent=np.zeros((n, n)),
+        weights=rule.initialise(n_features, n),
         bias=np.full(n, bias),
         variance=variance,
         seed=seed,
@@ -538,9 +455,9 @@ def _weights(network, settings):
     gain = 1.0 / network.variance
     bias = network.bias * (gain if settings.rule.scaled_bias else 1.0)
     self_inhibition = settings.rule.self_inhibition * network.recurrent.diagonal()
-    return _kernels.Weights(
-        network.decoder, network.recurrent, bias + gain * self_inhibition, gain
-    )
+    feedforward = network.weights.get("feedforward", network.decoder)
+    offset = bias + gain * self_inhibition
+    return _kernels.Weights(feedforward, network.recurrent, offset, gain)
 
 
 def _close_batch(network, n_lanes, n_steps, overlaps):

@@ -91,6 +91,22 @@ def implicit_step(weights, traces, targets, eta_dt):
     return np.linalg.solve(np.eye(n_z) + eta_dt * zz, weights + eta_dt * zx)
 
 
+def somatic_step(F, W, traces, targets, *, eta_F, eta_W, dt):
+    """Backward Euler for the somatic rule, summed over the given steps, F and W side by side.
+
+    dW_jk = -eta_W u_j z_k with u = F x + W z, and dF_ji = eta_F z_j (x_i - F_ji z_j).
+    """
+    n_z = len(F)
+    zz, zx = np.zeros((n_z, n_z)), np.zeros_like(F)
+    for z, x in zip(traces, targets, strict=True):
+        zz += np.outer(z, z)
+        zx += np.outer(z, x)
+    # W_new = W - eta dt (F sum x z^T + W_new sum z z^T)
+    W_new = (W - eta_W * dt * F @ zx.T) @ np.linalg.inv(np.eye(n_z) + eta_W * dt * zz)
+    F_new = (F + eta_F * dt * zx) / (1 + eta_F * dt * np.diag(zz))[:, None]
+    return F_new, W_new
+
+
 def homeostasis(b, rasters, *, rho, eta_b, dt, logits_per_bias=1.0):
     """db_j = eta_b (rho dt - s_j) at each step, times dt.
 
@@ -115,16 +131,16 @@ def decoder_loss(x, traces_after, D):
     return 0.5 / x.shape[1] * np.mean(((x - traces_after @ D.T) ** 2).sum(axis=1))
 
 
-def learn_per_step(X, n_test, n_z, dt, tau, n_steps, rho, sigma, sigma_inf, eta, eta_b, eta_s, c,
-                   seed):  # fmt: skip
-    """The exact dendritic rule, literally: every rule in every step, as explicit Euler steps.
+def learn_per_step(rule, X, n_test, n_z, dt, tau, n_steps, rho, sigma, sigma_inf, eta_D, eta_F,
+                   eta_W, eta_b, eta_s, c, seed):  # fmt: skip
+    """A rule, literally: every part in every step, as explicit Euler steps.
 
     The bias is scaled, and learning is off for the last `n_test` stimuli, which continue the
     stream. Returns the decoder loss over them. Plain enough to be compiled by numba as it is.
     """
     np.random.seed(seed)
     n_x = X.shape[1]
-    F, D = np.zeros((n_z, n_x)), np.zeros((n_x, n_z))
+    F, D, W = np.zeros((n_z, n_x)), np.zeros((n_x, n_z)), np.zeros((n_z, n_z))
     z = np.zeros(n_z)
     b = np.full(n_z, np.log(rho * dt / (1 - rho * dt))) * sigma**2
     loss = 0.0
@@ -134,13 +150,18 @@ def learn_per_step(X, n_test, n_z, dt, tau, n_steps, rho, sigma, sigma_inf, eta,
         for k in range(1, n_steps + 1):
             w = min(1.0, k / (0.3 * n_steps))
             x = w * X[i] + (1 - w) * x_old
-            error = x - D @ z
-            u = F @ error - c * (F * D.T).sum(axis=1)
-            p = 1 / (1 + np.exp(-(u + b) / sigma**2))
+            if rule == "dendritic":
+                W = -F @ D
+            u = F @ x + W @ z
+            p = 1 / (1 + np.exp(-(u + c * np.diag(W) + b) / sigma**2))
             spikes = (np.random.random(n_z) < p).astype(np.float64)
             if learning:
-                F += dt * eta * np.outer(z, x - F.T @ z)
-                D += dt * eta * np.outer(error, z)
+                if rule == "dendritic":
+                    F += dt * eta_F * np.outer(z, x - F.T @ z)
+                if rule == "somatic":
+                    F += dt * eta_F * (np.outer(z, x) - F * (z**2).reshape(-1, 1))
+                    W -= dt * eta_W * np.outer(u, z)
+                D += dt * eta_D * np.outer(x - D @ z, z)
                 b += dt * eta_b * (rho * dt - spikes)
                 sigma += dt * eta_s * (sigma_inf**2 - sigma**2) / sigma
             z = z * np.exp(-dt / tau) + spikes

@@ -34,7 +34,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdendbal import DendriticBalanceCoder
-from skdendbal.network import Dendritic
+from skdendbal.rules import Dendritic, Somatic
 
 DIGITS = load_digits().data / 16
 FAST = {"max_iter": 1, "random_state": 0}
@@ -43,7 +43,9 @@ SHORT_FITS = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 def as_bytes(network):
     """Every bit of a network's state."""
-    return {name: np.asarray(value).tobytes() for name, value in vars(network).items()}
+    state = {**vars(network), **network.weights}
+    del state["weights"]
+    return {name: np.asarray(value).tobytes() for name, value in state.items()}
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,7 @@ def signed_coder():
         DendriticBalanceCoder(1, max_iter=20, rate=30.0, shuffle=False),
         DendriticBalanceCoder(5, max_iter=50, batch_size=1, dt=1.0, n_jobs=2),
         DendriticBalanceCoder(12, max_iter=50, input_scale=2.0, tau=20.0, noise=0.1, horizon=300),
+        DendriticBalanceCoder(max_iter=50, learning_rule="somatic"),
         DendriticBalanceCoder(
             max_iter=50,
             learning_rule=Dendritic(one_spike_per_step=False, scaled_bias=True),
@@ -171,8 +174,10 @@ def test_coding_for_another_time_after_fit(digits_coder):
         coder.set_params(presentation_time=-1).simulate(DIGITS[:2])
 
 
+@pytest.mark.parametrize("learning_rule", ["dendritic", "somatic"])
 @pytest.mark.parametrize("through", ["pickle", "joblib", "skops", "copy"])
-def test_persistence_keeps_codes_and_learning(digits_coder, tmp_path, through):
+def test_persistence_keeps_codes_and_learning(tmp_path, through, learning_rule):
+    digits_coder = DendriticBalanceCoder(32, learning_rule=learning_rule, **FAST).fit(DIGITS)
     path = tmp_path / "coder"
     if through == "pickle":
         restored = pickle.loads(pickle.dumps(digits_coder))
@@ -353,6 +358,7 @@ def test_partial_fit_continues_fit_in_phases():
         ({"batch_size": 8}, "batch_size changed from 7 to 8"),
         ({"dt": 1.0}, "within a batch, dt changed from 0.25 to 1.0"),
         ({"input_scale": 5.0}, "input_scale changed from 4.0 to 5.0"),
+        ({"learning_rule": "somatic"}, "learning_rule changed from Dendritic to Somatic"),
         ({"learning_rule": Dendritic(scaled_bias=True)}, "scaled_bias changed from False to True"),
         ({"noise": -1.0}, "The 'noise' parameter"),
     ],
@@ -627,6 +633,15 @@ TABLES = {
 def test_stability_on_tables(X):
     X = StandardScaler().fit_transform(X)
     assert_stable([DendriticBalanceCoder(n, random_state=0) for n in (1, 16, 64, 256)], X)
+
+
+def test_somatic_balance_learns_but_less():
+    somatic = DendriticBalanceCoder(64, learning_rule="somatic", random_state=0).fit(DIGITS)
+    dendritic = DendriticBalanceCoder(64, random_state=0).fit(DIGITS)
+    assert 0.7 < somatic.score(DIGITS) < dendritic.score(DIGITS)
+    assert np.median(somatic.firing_rates_) == pytest.approx(10.0, rel=0.2)
+    by_object = DendriticBalanceCoder(64, learning_rule=Somatic(), random_state=0).fit(DIGITS)
+    assert np.array_equal(by_object.components_, somatic.components_)
 
 
 def test_stability_on_mnist(mnist):

@@ -14,10 +14,11 @@ from scipy import stats
 
 from skdendbal import metrics, network
 from skdendbal.datasets import make_bars
+from skdendbal.rules import Dendritic
 
 SETTINGS = network.Settings(
     n_components=9,
-    rule=network.Dendritic(decoder_rate=2e-3, homeostasis_rate=1e-2, one_spike_per_step=False),
+    rule=Dendritic(decoder_rate=2e-3, homeostasis_rate=1e-2, one_spike_per_step=False),
     rate=40.0,
     noise=0.1,
     dt=0.5,
