@@ -47,7 +47,18 @@ Tails = namedtuple(
         "square",  # (n_steps + 1,) sum of the squared tail
     ],
 )
-Scratch = namedtuple("Scratch", ["base", "slope", "current", "logit", "steps", "units", "stride"])
+Scratch = namedtuple(
+    "Scratch",
+    [
+        "base",  # (n_units,) logit under the previous stimulus, without recurrent current
+        "slope",  # (n_units,) logit under the new stimulus minus `base`
+        "current",  # (n_units,) recurrent part of the logit
+        "logit",  # (n_units,)
+        "steps",  # (capacity,) spike events: step
+        "units",  # (capacity,) spike events: unit
+        "stride",  # steps whose events fit
+    ],
+)
 
 
 def make_scratch(n_units):
@@ -161,30 +172,23 @@ def count_candidates(
 @njit(cache=True, nogil=True)
 def sample(
     first,
-    last,
     key,
-    fade,  # IN (n_steps,) weight of the new stimulus
-    decay,
-    base,  # IN (n_units,) logit under the previous stimulus, without recurrent current
-    slope,  # IN (n_units,) logit under the new stimulus minus `base`
-    current,  # INOUT (n_units,) recurrent part of the logit
-    recurrent,  # IN (n_units, n_units) row k: what a spike of k adds, before `gain`
-    gain,
-    logit,  # TMP (n_units,)
-    steps,  # OUT (capacity,) spike events: step
-    units,  # OUT (capacity,) spike events: unit
-    one_spike,
+    clock,  # IN Clock
+    weights,  # IN Weights
+    scratch,  # INOUT Scratch as `begin` left it; events are written to `steps` and `units`
 ):
-    """Draw all spikes of the steps first..last-1; return their number.
+    """Draw all spikes of the stretch of steps that begins at `first`; return their number.
 
     Every unit and step has its own uniform number u, number `step * n_units + unit` of the
     stream `key`; the unit spikes where u < sigmoid(logit). If `one_spike`, only the most
     probable of several spikes in a step is kept.
     """
+    base, slope, current, logit = scratch.base, scratch.slope, scratch.current, scratch.logit
+    steps, units = scratch.steps, scratch.units
     n_units = base.shape[0]
     n_events = 0
-    for step in range(first, last):
-        advance(fade[step], decay, base, slope, current, logit)
+    for step in range(first, min(first + scratch.stride, clock.fade.shape[0])):
+        advance(clock.fade[step], clock.decay, base, slope, current, logit)
         n_before = n_events
         for start in range(0, n_units, BLOCK):
             stop = min(start + BLOCK, n_units)
@@ -196,7 +200,7 @@ def sample(
                         steps[n_events] = step
                         units[n_events] = j
                         n_events += 1
-        if one_spike and n_events > n_before + 1:
+        if clock.one_spike and n_events > n_before + 1:
             best = units[n_before]
             for e in range(n_before + 1, n_events):
                 if logit[units[e]] > logit[best]:
@@ -205,7 +209,7 @@ def sample(
             n_events = n_before + 1
         for e in range(n_before, n_events):
             for j in range(n_units):
-                current[j] += gain * recurrent[units[e], j]
+                current[j] += weights.gain * weights.recurrent[units[e], j]
     return n_events
 
 
@@ -215,11 +219,10 @@ def begin(
     stimulus,  # IN (n_features,) normalised stimulus that fades in
     traces,  # IN (n_units,)
     weights,  # IN Weights
-    base,  # OUT (n_units,)
-    slope,  # OUT (n_units,)
-    current,  # OUT (n_units,)
+    scratch,  # OUT Scratch: base, slope, current
 ):
     """Split the logits at the first step into what `sample` needs."""
+    base, slope, current = scratch.base, scratch.slope, scratch.current
     gain = weights.gain
     project(previous, weights.feedforward, base)
     project(stimulus, weights.feedforward, slope)
@@ -349,29 +352,12 @@ def present(
         normalise(X[r], scale, stimuli[lane])
         if lane >= n_started:
             previous[lane] = stimuli[lane]  # the first stimulus fades from itself
-        begin(
-            previous[lane], stimuli[lane], z, weights, scratch.base, scratch.slope, scratch.current
-        )
+        begin(previous[lane], stimuli[lane], z, weights, scratch)
         key = stream_key(seed, first + r)
         open_sums(z, tails.new[0], tails.old[0], tails.square[0], drive[lane], gram)
         now = 0
         for start in range(0, n_steps, scratch.stride):
-            n_events = sample(
-                start,
-                min(start + scratch.stride, n_steps),
-                key,
-                clock.fade,
-                clock.decay,
-                scratch.base,
-                scratch.slope,
-                scratch.current,
-                weights.recurrent,
-                weights.gain,
-                scratch.logit,
-                scratch.steps,
-                scratch.units,
-                clock.one_spike,
-            )
+            n_events = sample(start, key, clock, weights, scratch)
             now = add_spikes(
                 n_events,
                 scratch.steps,
@@ -413,26 +399,11 @@ def encode(
     n_spikes = 0
     for r in range(X.shape[0]):
         normalise(X[r], scale, x)
-        begin(rest, x, silence, weights, scratch.base, scratch.slope, scratch.current)
+        begin(rest, x, silence, weights, scratch)
         key = row_key(x, bits, seed)
         codes[r] = 0.0
         for start in range(0, n_steps, scratch.stride):
-            n_events = sample(
-                start,
-                min(start + scratch.stride, n_steps),
-                key,
-                clock.fade,
-                clock.decay,
-                scratch.base,
-                scratch.slope,
-                scratch.current,
-                weights.recurrent,
-                weights.gain,
-                scratch.logit,
-                scratch.steps,
-                scratch.units,
-                clock.one_spike,
-            )
+            n_events = sample(start, key, clock, weights, scratch)
             for e in range(n_events):
                 codes[r, scratch.units[e]] += read[scratch.steps[e]]
             n_spikes = write_record(r, n_events, scratch.steps, scratch.units, n_spikes, record)

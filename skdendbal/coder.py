@@ -271,7 +271,8 @@ class DendriticBalanceCoder(
         Warns
         -----
         ConvergenceWarning
-            If neurons fall silent or fire in step, or learning diverges or never begins.
+            If no weight was learned, neurons are silent or miss their target rate, or the loss
+            rose while the noise fell.
         """
         with _atomic(self):
             X = validate_data(self, X, dtype=[np.float64, np.float32])
@@ -282,6 +283,10 @@ class DendriticBalanceCoder(
             scale = self._find_scale(X)
             state = network.initialise(settings, n_features, _draw_seed(random_state))
 
+            def attributes():
+                n_iter = math.ceil(state.n_presentations / n_samples)
+                return self._fitted(copy.deepcopy(state), settings, scale, n_iter)
+
             n_blocks = min(FIT_BLOCKS, n_samples * max_iter)
             context = self._init_callback_context(max_subtasks=n_blocks)
             context.call_on_fit_task_begin(estimator=self, X=X, y=y)
@@ -290,11 +295,6 @@ class DendriticBalanceCoder(
                 task = context.subcontext(task_name="presentations")
                 task.call_on_fit_task_begin(estimator=self, X=X, y=y)
                 self._present(state, settings, X, rows, scale)
-
-                def attributes():
-                    n_iter = math.ceil(state.n_presentations / n_samples)
-                    return self._fitted(copy.deepcopy(state), settings, scale, n_iter)
-
                 if task.call_on_fit_task_end(
                     estimator=self, X=X, y=y, reconstruction_attributes=attributes
                 ):
