@@ -7,6 +7,7 @@ computed beside it. Arguments are tagged IN, OUT, INOUT or TMP.
 
 import math
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numba import njit
@@ -36,9 +37,10 @@ Clock = namedtuple(
         "decay",  # of traces over one step
         "powers",  # (n_steps + 1,) decay over 0, 1, ... steps
         "one_spike",  # whether at most one neuron spikes in a step
+        "delay",  # steps from a spike to its first effect, at least 1
     ],
 )
-# Entry t + 1 belongs to a spike at step t, entry 0 to the traces at the start.
+# Entry t + 1 belongs to a spike that arrives at step t, entry 0 to the traces at the start.
 Tails = namedtuple(
     "Tails",
     [
@@ -54,19 +56,36 @@ Scratch = namedtuple(
         "slope",  # (n_units,) logit under the new stimulus minus `base`
         "current",  # (n_units,) recurrent part of the logit
         "logit",  # (n_units,)
-        "steps",  # (capacity,) spike events: step
-        "units",  # (capacity,) spike events: unit
-        "stride",  # steps whose events fit
+        "steps",  # (capacity,) spikes: step
+        "units",  # (capacity,) spikes: unit
+        "arrival_steps",  # (capacity,) arrivals of spikes: step; with the least delay the spikes
+        "arrival_units",  # (capacity,) arrivals of spikes: unit
+        "stride",  # steps whose spikes fit
     ],
 )
 
 
-def make_scratch(n_units):
+def call(kernel, *args):
+    """Call a kernel; when it must be compiled first, in a thread of its own.
+
+    Ctrl-C then reaches the caller at once. A compilation that it hits is broken or, worse, goes
+    on without a word.
+    """
+    if kernel.overloads:
+        return kernel(*args)
+    pool = ThreadPoolExecutor(1)
+    result = pool.submit(kernel, *args)
+    pool.shutdown(wait=False)
+    return result.result()
+
+
+def make_scratch(n_units, delay):
     """Working memory of `present` and `encode`."""
     floats = [np.empty(n_units) for _ in range(4)]
     stride = max(1, EVENTS // n_units)
-    events = [np.empty(stride * n_units, dtype=np.int32) for _ in range(2)]
-    return Scratch(*floats, *events, stride)
+    spikes = [np.empty(stride * n_units, dtype=np.int32) for _ in range(2)]
+    arrivals = spikes if delay == 1 else [np.empty_like(array) for array in spikes]
+    return Scratch(*floats, *spikes, *arrivals, stride)
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -170,23 +189,36 @@ def count_candidates(
 
 
 @njit(cache=True, nogil=True)
+def receive(
+    k,
+    weights,  # IN Weights
+    current,  # INOUT (n_units,)
+):
+    """Add the recurrent current of one spike of unit k."""
+    for j in range(current.shape[0]):
+        current[j] += weights.gain * weights.recurrent[k, j]
+
+
+@njit(cache=True, nogil=True)
 def sample(
     first,
     key,
     clock,  # IN Clock
     weights,  # IN Weights
-    scratch,  # INOUT Scratch as `begin` left it; events are written to `steps` and `units`
+    late,  # INOUT (delay - 1, n_units) row t % (delay - 1): spikes that arrive at step t
+    scratch,  # INOUT Scratch as `begin` left it; spikes and arrivals are written to it
 ):
-    """Draw all spikes of the stretch of steps that begins at `first`; return their number.
+    """Draw all spikes of the stretch of steps that begins at `first`.
 
     Every unit and step has its own uniform number u, number `step * n_units + unit` of the
     stream `key`; the unit spikes where u < sigmoid(logit). If `one_spike`, only the most
-    probable of several spikes in a step is kept.
+    probable of several spikes in a step is kept. A spike of step t acts from step t + delay on:
+    it arrives at step t + delay - 1. Returns the numbers of spikes and of arrivals.
     """
     base, slope, current, logit = scratch.base, scratch.slope, scratch.current, scratch.logit
     steps, units = scratch.steps, scratch.units
     n_units = base.shape[0]
-    n_events = 0
+    n_events, n_arrivals = 0, 0
     for step in range(first, min(first + scratch.stride, clock.fade.shape[0])):
         advance(clock.fade[step], clock.decay, base, slope, current, logit)
         n_before = n_events
@@ -207,10 +239,22 @@ def sample(
                     best = units[e]
             units[n_before] = best
             n_events = n_before + 1
-        for e in range(n_before, n_events):
-            for j in range(n_units):
-                current[j] += weights.gain * weights.recurrent[units[e], j]
-    return n_events
+        if clock.delay == 1:
+            for e in range(n_before, n_events):
+                receive(units[e], weights, current)
+            n_arrivals = n_events
+        else:
+            row = late[step % late.shape[0]]
+            for k in range(n_units):
+                if row[k]:
+                    receive(k, weights, current)
+                    scratch.arrival_steps[n_arrivals] = step
+                    scratch.arrival_units[n_arrivals] = k
+                    n_arrivals += 1
+            row[:] = False
+            for e in range(n_before, n_events):
+                row[units[e]] = True
+    return n_events, n_arrivals
 
 
 @njit(cache=True, nogil=True)
@@ -271,15 +315,14 @@ def add_spikes(
     tails,  # IN Tails
     powers,  # IN (n_steps + 1,) decay over 0, 1, ... steps
     traces,  # INOUT (n_units,)
-    counts,  # INOUT (n_units,)
     drive,  # INOUT (2, n_units) sums over steps of the trace times the weight of x_new, x_old
     gram,  # INOUT (n_units, n_units) half of the sum over steps of z z^T, see below
 ):
-    """Add the contribution of spike events to the sums over all steps of a presentation.
+    """Add the contribution of spikes to the sums over all steps of a presentation.
 
-    A spike at step t adds a decaying tail to its trace: tails hold the sums of such a tail,
-    weighted by the two stimuli and, for pairs, by the tail of the other trace. Every pair is
-    added at its later spike and in one triangle order only: sum z z^T = gram + gram^T.
+    A spike that arrives at step t adds a decaying tail to its trace: tails hold the sums of such
+    a tail, weighted by the two stimuli and, for pairs, by the tail of the other trace. Every pair
+    is added at its later spike and in one triangle order only: sum z z^T = gram + gram^T.
     Returns the step before which `traces` hold now.
     """
     n_units = traces.shape[0]
@@ -288,7 +331,6 @@ def add_spikes(
         if step >= now:
             rescale(powers[step + 1 - now], traces)
             now = step + 1
-        counts[k] += 1
         drive[0, k] += tails.new[now]
         drive[1, k] += tails.old[now]
         tail = tails.square[now]
@@ -297,6 +339,34 @@ def add_spikes(
         gram[k, k] += 0.5 * tail
         traces[k] += 1.0
     return now
+
+
+@njit(cache=True, nogil=True)
+def add_to_traces(
+    n_events,
+    steps,  # IN (capacity,)
+    units,  # IN (capacity,)
+    now,  # step before which `traces` hold
+    powers,  # IN (n_steps + 1,) decay over 0, 1, ... steps
+    traces,  # INOUT (n_units,)
+):
+    """Add spikes to traces; return the step before which they hold now."""
+    for e in range(n_events):
+        rescale(powers[steps[e] + 1 - now], traces)
+        now = steps[e] + 1
+        traces[units[e]] += 1.0
+    return now
+
+
+@njit(cache=True, nogil=True)
+def turn(
+    late,  # INOUT (n_rows, n_units)
+    n_steps,
+):
+    """Let row 0 be what arrives next, after `n_steps` steps."""
+    before = late.copy()
+    for t in range(late.shape[0]):
+        late[t] = before[(t + n_steps) % late.shape[0]]
 
 
 @njit(cache=True, nogil=True)
@@ -327,7 +397,10 @@ def present(
     n_started,  # number of lanes that have held a stimulus before
     previous,  # INOUT (n_lanes, n_features) last stimulus of each lane
     stimuli,  # OUT (n_lanes, n_features) stimulus of each lane
-    traces,  # INOUT (n_lanes, n_units)
+    traces,  # INOUT (n_lanes, n_units) as the recurrent currents have them
+    late,  # INOUT (n_lanes, delay - 1, n_units) row t: spikes that arrive at step t
+    at_once,  # whether to sum the traces of spikes, in `undelayed`, or those of arrivals
+    undelayed,  # INOUT (n_lanes, n_units)
     weights,  # IN Weights
     clock,  # IN Clock
     tails,  # IN Tails
@@ -336,43 +409,51 @@ def present(
     drive,  # OUT (n_lanes, 2, n_units)
     gram,  # INOUT (n_units, n_units)
     record,  # OUT (capacity, 3) row, step, unit of the first spikes; may be empty
+    arrivals,  # OUT (capacity, 3) row, step, unit of the first arrivals; may be empty
 ):
     """Present rows to the lanes of a batch, the weights standing still; sum what learning needs.
 
     Row r is presentation number first + r of the stream and runs on lane (first + r) mod
-    n_lanes, from the traces and the stimulus that this lane held last. Returns the number of
-    spikes.
+    n_lanes, from the traces and the stimulus that this lane held last. Returns the numbers of
+    spikes and of arrivals.
     """
     n_lanes = traces.shape[0]
     n_steps = clock.fade.shape[0]
-    n_spikes = 0
+    powers = clock.powers
+    n_spikes, n_arrivals = 0, 0
     for r in range(X.shape[0]):
         lane = (first + r) % n_lanes
         z = traces[lane]
+        summed = undelayed[lane] if at_once else z
         normalise(X[r], scale, stimuli[lane])
         if lane >= n_started:
             previous[lane] = stimuli[lane]  # the first stimulus fades from itself
         begin(previous[lane], stimuli[lane], z, weights, scratch)
         key = stream_key(seed, first + r)
-        open_sums(z, tails.new[0], tails.old[0], tails.square[0], drive[lane], gram)
-        now = 0
+        open_sums(summed, tails.new[0], tails.old[0], tails.square[0], drive[lane], gram)
+        now, now_summed = 0, 0
         for start in range(0, n_steps, scratch.stride):
-            n_events = sample(start, key, clock, weights, scratch)
-            now = add_spikes(
-                n_events,
-                scratch.steps,
-                scratch.units,
-                now,
-                tails,
-                clock.powers,
-                z,
-                counts,
-                drive[lane],
-                gram,
-            )
-            n_spikes = write_record(r, n_events, scratch.steps, scratch.units, n_spikes, record)
-        rescale(clock.powers[n_steps - now], z)
-    return n_spikes
+            n_new, n_arrived = sample(start, key, clock, weights, late[lane], scratch)
+            steps, units = scratch.steps, scratch.units
+            for e in range(n_new):
+                counts[units[e]] += 1
+            n_spikes = write_record(r, n_new, steps, units, n_spikes, record)
+            if at_once:
+                now_summed = add_spikes(
+                    n_new, steps, units, now_summed, tails, powers, summed, drive[lane], gram
+                )
+            steps, units = scratch.arrival_steps, scratch.arrival_units
+            n_arrivals = write_record(r, n_arrived, steps, units, n_arrivals, arrivals)
+            if at_once:
+                now = add_to_traces(n_arrived, steps, units, now, powers, z)
+            else:
+                now = add_spikes(n_arrived, steps, units, now, tails, powers, z, drive[lane], gram)
+        rescale(powers[n_steps - now], z)
+        if at_once:
+            rescale(powers[n_steps - now_summed], summed)
+        if clock.delay > 1:
+            turn(late[lane], n_steps)
+    return n_spikes, n_arrivals
 
 
 @njit(cache=True, nogil=True)
@@ -384,6 +465,7 @@ def encode(
     clock,  # IN Clock
     read,  # IN (n_steps,) what a spike at a step adds to the code
     scratch,  # TMP Scratch
+    late,  # TMP (delay - 1, n_units)
     codes,  # OUT (n_rows, n_units)
     record,  # OUT (capacity, 3) row, step, unit of the first spikes; may be empty
 ):
@@ -402,9 +484,119 @@ def encode(
         begin(rest, x, silence, weights, scratch)
         key = row_key(x, bits, seed)
         codes[r] = 0.0
+        late[:] = False
         for start in range(0, n_steps, scratch.stride):
-            n_events = sample(start, key, clock, weights, scratch)
+            n_events, _ = sample(start, key, clock, weights, late, scratch)
             for e in range(n_events):
                 codes[r, scratch.units[e]] += read[scratch.steps[e]]
             n_spikes = write_record(r, n_events, scratch.steps, scratch.units, n_spikes, record)
     return n_spikes
+
+
+@njit(cache=True, nogil=True)
+def split(
+    arrivals,  # IN (n_arrivals, 3) row, step, unit in order of time
+    start,  # IN (n_rows, n_units) traces of each row at its start
+    powers,  # IN (n_steps + 1,) decay over 0, 1, ... steps
+    traces,  # OUT (n_arrivals + n_rows, n_units) at the first step of each interval
+    rows,  # OUT (n_arrivals + n_rows,) row of each interval
+    firsts,  # OUT (n_arrivals + n_rows,) first step
+    stops,  # OUT (n_arrivals + n_rows,) step after the last
+):
+    """Split presentations into the intervals in which all traces only decay.
+
+    Returns the number of intervals.
+    """
+    n_steps = powers.shape[0] - 1
+    n, e = 0, 0
+    for r in range(start.shape[0]):
+        traces[n] = start[r]
+        rows[n], firsts[n] = r, 0
+        while e < arrivals.shape[0] and arrivals[e, 0] == r:
+            step, k = arrivals[e, 1], arrivals[e, 2]
+            e += 1
+            if step + 1 == n_steps:  # acts in the next presentation
+                continue
+            if step + 1 > firsts[n]:
+                stops[n] = step + 1
+                for j in range(start.shape[1]):
+                    traces[n + 1, j] = powers[step + 1 - firsts[n]] * traces[n, j]
+                n += 1
+                rows[n], firsts[n] = r, step + 1
+            traces[n, k] += 1.0
+        stops[n] = n_steps
+        n += 1
+    return n
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def dot(
+    a,  # IN (n,)
+    b,  # IN (n,)
+):
+    """Scalar product; the order of the terms is free, so that the loop vectorises."""
+    total = 0.0
+    for k in range(a.shape[0]):
+        total += a[k] * b[k]
+    return total
+
+
+@njit(cache=True, nogil=True)
+def learn_simultaneously(
+    traces,  # IN (n_intervals, n_units) at the first step of each interval
+    rows,  # IN (n_intervals,)
+    firsts,  # IN (n_intervals,)
+    stops,  # IN (n_intervals,)
+    new,  # IN (n_rows, n_features) stimuli that fade in
+    old,  # IN (n_rows, n_features) stimuli that fade out
+    fade,  # IN (n_steps,)
+    decay,
+    stretch,  # steps evaluated at once
+    floor,  # of the feedforward weight by which a recurrent current is divided
+    feedforward_rate,  # times the step
+    recurrent_rate,  # times the step
+    feedforward,  # INOUT (n_features, n_units)
+    dendritic,  # INOUT (n_features, n_units, n_units)
+):
+    """Let feedforward and dendritic weights follow each other through presentations.
+
+    Between spikes traces only decay, so dendritic weights W move along the traces z_0 of the
+    interval's start alone, and of W only W z_0 matters: a step costs n_features * n_units, a
+    spike n_features * n_units^2.
+    """
+    n_features, n_units = feedforward.shape
+    recurrent = np.empty(n_units)  # W z
+    moved = np.empty(n_units)  # W changes by -moved z_0^T
+    square = np.empty(traces.shape[0])
+    for e in range(traces.shape[0]):
+        square[e] = dot(traces[e], traces[e])
+    for i in range(n_features):
+        F, W = feedforward[i], dendritic[i]
+        for e in range(traces.shape[0]):
+            z = traces[e]
+            for j in range(n_units):
+                recurrent[j] = dot(W[j], z)
+            moved[:] = 0.0
+            x_new, x_old = new[rows[e], i], old[rows[e], i]
+            factor = 1.0  # by which traces have decayed
+            for first in range(firsts[e], stops[e], stretch):
+                # sums over the stretch of the decay times the input, and of its square
+                drive, power, q = 0.0, 0.0, 1.0
+                for step in range(first, min(first + stretch, stops[e])):
+                    drive += q * (fade[step] * x_new + (1.0 - fade[step]) * x_old)
+                    power += q * q
+                    q *= decay
+                rate_F = feedforward_rate * factor
+                rate_W = recurrent_rate * factor * factor * square[e]
+                stable = 1.0 / max(1.0, rate_W * power)  # W z moves to its goal at most
+                for j in range(n_units):
+                    f, r = F[j], recurrent[j]
+                    slope = math.copysign(1.0, f) / max(floor, abs(f))
+                    potential = stable * (f * drive + r * power)
+                    moved[j] += factor * potential
+                    F[j] += rate_F * z[j] * (drive + r * power * slope)
+                    recurrent[j] = q * (r - rate_W * potential)
+                factor *= q
+            for j in range(n_units):
+                for k in range(n_units):
+                    W[j, k] -= recurrent_rate * moved[j] * z[k]

@@ -83,10 +83,13 @@ class DendriticBalanceCoder(
     n_components : int, default=None
         Number of neurons n_z. None: as many as there are features; the time of a batch grows
         with the cube of either.
-    learning_rule : {"dendritic", "somatic"} or Rule, default="dendritic"
+    learning_rule : {"dendritic", "dendritic-decay", "dendritic-slow", "dendritic-simultaneous", \
+            "somatic", "somatic-unwhitened"} or Rule, default="dendritic"
         Learning rule, by name or as an object of :mod:`skdendbal.rules` with rates of its own:
-        dendritic balance, or somatic balance with Hebbian-like plasticity, the baseline that it
-        improves on.
+        exact dendritic balance; dendritic balance that is learned, in three variants, for `X`
+        that is not negative and at a cost in time and memory of n_features * n_components^2;
+        or somatic balance with Hebbian-like plasticity, the baseline that the others improve
+        on, in two variants.
     rate : float or "auto", default="auto"
         Target firing rate rho of every neuron in Hz. "auto" spreads 640 spikes a second over
         the neurons, with at most 50 Hz each: 10 Hz for 64 neurons.
@@ -95,8 +98,7 @@ class DendriticBalanceCoder(
         root mean squared row norm is 1. Larger values make spiking more random and codes less
         sparse; with too small ones neurons overshoot the input in turn.
     dt : float, default=0.25
-        Simulation step in ms, which is also the transmission delay of the recurrent
-        connections.
+        Simulation step in ms.
     tau : float, default=10.0
         Time constant of membranes and spike traces in ms.
     presentation_time : float, default=100.0
@@ -113,6 +115,9 @@ class DendriticBalanceCoder(
         own, before weights are updated. 1 is the published model.
     learning_rate : float, default=1.0
         Factor on the learning rates of weights and decoder that belong to the rule.
+    delay : float, default=None
+        Transmission delay of the recurrent connections in ms, at least `dt` and rounded to a
+        multiple of it. None: one step.
     input_scale : float or "auto", default="auto"
         `X` is divided by it. "auto": the root mean squared row norm of the data of the first
         call to `fit` or `partial_fit`.
@@ -201,6 +206,7 @@ class DendriticBalanceCoder(
         "horizon": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, 1e6, closed="both")],
+        "delay": [Interval(Real, 0, np.inf, closed="neither"), None],
         "input_scale": [Interval(Real, 0, np.inf, closed="neither"), StrOptions({"auto"})],
         "shuffle": ["boolean"],
         "random_state": ["random_state"],
@@ -225,6 +231,7 @@ class DendriticBalanceCoder(
         horizon=None,
         batch_size=16,
         learning_rate=1.0,
+        delay=None,
         input_scale="auto",
         shuffle=True,
         random_state=None,
@@ -241,6 +248,7 @@ class DendriticBalanceCoder(
         self.horizon = horizon
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.delay = delay
         self.input_scale = input_scale
         self.shuffle = shuffle
         self.random_state = random_state
@@ -275,7 +283,7 @@ class DendriticBalanceCoder(
             rose while the noise fell.
         """
         with _atomic(self):
-            X = validate_data(self, X, dtype=[np.float64, np.float32])
+            X = self._validate(X, reset=True)
             n_samples, n_features = X.shape
             max_iter = self.max_iter or math.ceil(MIN_PRESENTATIONS / n_samples)
             settings = self._make_settings(n_features, self.horizon or n_samples * max_iter)
@@ -312,9 +320,9 @@ class DendriticBalanceCoder(
 
         Calls continue one stream: with `input_scale` and `horizon` given, any split of the same
         rows over calls ends in the same state, bit for bit. Parameters may be changed in
-        between, except `n_components`, `batch_size`, `input_scale` and the kind of rule and of
-        bias, and time constants only between full batches. `random_state` is that of the first
-        call.
+        between, except `n_components`, `batch_size`, `input_scale`, the delay in steps and the
+        kind of rule and of bias, and time constants only between full batches. `random_state` is
+        that of the first call.
 
         Parameters
         ----------
@@ -340,7 +348,7 @@ class DendriticBalanceCoder(
         """
         with _atomic(self):
             first = not self.__sklearn_is_fitted__()
-            X = validate_data(self, X, dtype=[np.float64, np.float32], reset=first)
+            X = self._validate(X, reset=first)
             horizon = self.horizon or MIN_PRESENTATIONS
             if first:
                 settings = self._make_settings(X.shape[1], horizon)
@@ -379,6 +387,7 @@ class DendriticBalanceCoder(
         ValueError
             If `X` is not finite or has another number of features than in `fit`.
         """
+        check_is_fitted(self)
         X = self._validate(X)
         codes = np.empty((len(X), len(self.components_)), dtype=X.dtype)
         settings = self._coding_settings()
@@ -464,6 +473,7 @@ class DendriticBalanceCoder(
             If `X` is not finite or has another number of features than in `fit`, or `n_trials`
             is not a positive integer.
         """
+        check_is_fitted(self)
         X = self._validate(X)
         n_trials = check_scalar(n_trials, "n_trials", Integral, min_val=1)
         return network.simulate(
@@ -500,6 +510,7 @@ class DendriticBalanceCoder(
         ValueError
             If `X` is not finite or has another number of features than in `fit`.
         """
+        check_is_fitted(self)
         X = self._validate(X)
         # In units of the scale, so that squares do not overflow.
         errors = X / self.scale_ - self.transform(X) @ (self.components_ / self.scale_)
@@ -513,15 +524,27 @@ class DendriticBalanceCoder(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.input_tags.positive_only = self._non_negative
         return tags
 
     @property
     def _n_features_out(self):
         return len(self.components_)
 
-    def _validate(self, X):
-        check_is_fitted(self)
-        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+    def _validate(self, X, *, reset=False):
+        return validate_data(
+            self,
+            X,
+            dtype=[np.float64, np.float32],
+            ensure_non_negative=self._non_negative,
+            reset=reset,
+        )
+
+    @property
+    def _non_negative(self):
+        """Whether the learning rule needs input that is not negative."""
+        rule = self.learning_rule
+        return getattr(RULES.get(rule) if isinstance(rule, str) else rule, "non_negative", False)
 
     def _make_settings(self, n_features, horizon):
         """Turn parameters into the settings of a network; refuse contradictions."""
@@ -541,6 +564,11 @@ class DendriticBalanceCoder(
                 f"{' for all neurons together' if rule.one_spike_per_step else ''}. "
                 "Lower rate or dt."
             )
+        if self.delay is not None and not self.dt <= self.delay <= MAX_STEPS * self.dt:
+            raise ValueError(
+                f"delay={self.delay} ms must be from 1 to {MAX_STEPS} steps of dt={self.dt} ms: "
+                "change one of them, or set delay=None for one step."
+            )
         return network.Settings(
             n_components=int(n_components),
             rule=rule,
@@ -552,6 +580,7 @@ class DendriticBalanceCoder(
             batch_size=int(self.batch_size),
             learning_rate=float(self.learning_rate),
             horizon=int(horizon),
+            delay=None if self.delay is None else float(self.delay),
         )
 
     def _coding_settings(self):
@@ -569,6 +598,7 @@ class DendriticBalanceCoder(
             "n_components": (old.n_components, settings.n_components),
             "batch_size": (old.batch_size, settings.batch_size),
             "learning_rule": (type(old.rule).__name__, type(settings.rule).__name__),
+            "delay in steps": (old.delay_steps, settings.delay_steps),
             "learning_rule.scaled_bias": (old.rule.scaled_bias, settings.rule.scaled_bias),
         }
         if self.input_scale != "auto":

@@ -9,7 +9,6 @@ import functools
 import math
 import operator
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ContextDecorator
 from dataclasses import dataclass, field
 
@@ -20,7 +19,6 @@ from threadpoolctl import ThreadpoolController
 from . import _kernels
 from .rules import Rule
 
-FADE = 0.3  # part of a presentation during which the new stimulus fades in
 CALL = 1e8  # work of one kernel call, in about ns, so that Python regains control
 RATE_WINDOW = 0.05  # part of the horizon over which firing rates are averaged
 LOSS_POINTS = 100  # entries of the loss curve over one horizon
@@ -45,7 +43,7 @@ class Settings:
     noise : float
         Final noise level sigma_inf, in units of the scaled input.
     dt : float
-        Simulation step in ms; also the transmission delay of recurrent connections.
+        Simulation step in ms.
     tau : float
         Time constant of membrane and traces in ms.
     presentation_time : float
@@ -56,6 +54,11 @@ class Settings:
         Factor on the learning rates of weights and decoder.
     horizon : int
         Number of presentations over which the noise is annealed.
+    delay : float, default=None
+        Time in ms, rounded to steps, until a spike acts on potentials and learning. None is one
+        step, the least that is possible.
+    fading : float, default=0.3
+        Part of a presentation during which its stimulus fades in, above 0, at most 1.
     """
 
     n_components: int
@@ -68,6 +71,8 @@ class Settings:
     batch_size: int
     learning_rate: float
     horizon: int
+    delay: float | None = None
+    fading: float = 0.3
 
     # Everything that depends on dt is derived here.
 
@@ -75,6 +80,11 @@ class Settings:
     def n_steps(self):
         """Steps of a presentation."""
         return max(1, round(self.presentation_time / self.dt))
+
+    @property
+    def delay_steps(self):
+        """Steps from a spike to its first effect."""
+        return 1 if self.delay is None else max(1, round(self.delay / self.dt))
 
     @property
     def decay(self):
@@ -92,9 +102,14 @@ class Settings:
         return self.rate * 1e-3 * self.dt
 
     @property
+    def spikes_per_presentation(self):
+        """Expected number of spikes of all neurons at the target rate."""
+        return self.n_components * self.target * self.n_steps
+
+    @property
     def fade(self):
         """Weight of the new stimulus at each step, shape (n_steps,)."""
-        return np.minimum(1.0, np.arange(1, self.n_steps + 1) / (FADE * self.n_steps))
+        return np.minimum(1.0, np.arange(1, self.n_steps + 1) / (self.fading * self.n_steps))
 
     def rows_per_call(self, n_features):
         """Return the number of rows that a kernel works through in about 0.1 s.
@@ -115,7 +130,8 @@ class Settings:
     def clock(self):
         """Kernel constants of time."""
         powers = self.decay ** np.arange(self.n_steps + 1)
-        return _kernels.Clock(self.fade, self.decay, powers, self.rule.one_spike_per_step)
+        one_spike = self.rule.one_spike_per_step
+        return _kernels.Clock(self.fade, self.decay, powers, one_spike, self.delay_steps)
 
     @property
     def overlaps(self):
@@ -139,16 +155,13 @@ class Settings:
             square.
         """
 
-        def tail(weights, factor):
-            # sums[m] = weights[m] + factor * sums[m + 1], from the end of the presentation
-            sums = np.append(lfilter([1.0], [1.0, -factor], weights[::-1])[::-1], 0.0)
-            if include_spikes:
-                sums = np.concatenate([factor * sums[:1], sums[:-1]])
-            return sums
+        def sums(weights, factor):
+            tail = tail_sums(weights, factor)
+            return np.concatenate([factor * tail[:1], tail[:-1]]) if include_spikes else tail
 
         q, fade = self.decay, self.fade
         return _kernels.Tails(
-            tail(fade, q), tail(1.0 - fade, q), tail(np.ones(self.n_steps), q * q)
+            sums(fade, q), sums(1.0 - fade, q), sums(np.ones(self.n_steps), q * q)
         )
 
     @property
@@ -160,6 +173,74 @@ class Settings:
         """
         counted = self.fade >= 1.0
         return counted * self.trace_per_spike / counted.sum()
+
+
+def tail_sums(weights, factor):
+    """Return what a decaying quantity that is 1 at a step sums up to from there on.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_steps,)
+        Weight of each step of a presentation.
+    factor : float
+        Decay over one step.
+
+    Returns
+    -------
+    sums : ndarray of shape (n_steps + 1,)
+        ``sums[m] = weights[m] + factor * sums[m + 1]``, zero at the end of the presentation.
+    """
+    return np.append(lfilter([1.0], [1.0, -factor], weights[::-1])[::-1], 0.0)
+
+
+@dataclass
+class Intervals:
+    """The intervals between spikes of a batch, in which all traces only decay.
+
+    Parameters
+    ----------
+    traces : ndarray of shape (n_intervals, n_components)
+        Traces at the first step of each interval.
+    lanes : ndarray of shape (n_intervals,)
+        Lane of each interval. The intervals of a lane follow one another.
+    firsts : ndarray of shape (n_intervals,)
+        First step of each interval, within the presentation.
+    stops : ndarray of shape (n_intervals,)
+        The step after the last one.
+    new : ndarray of shape (n_lanes, n_features)
+        The stimulus that fades in on each lane.
+    old : ndarray of shape (n_lanes, n_features)
+        The stimulus that fades out.
+    settings : Settings
+        Settings of the network.
+    """
+
+    traces: np.ndarray
+    lanes: np.ndarray
+    firsts: np.ndarray
+    stops: np.ndarray
+    new: np.ndarray
+    old: np.ndarray
+    settings: Settings
+
+    def sum(self, weights, power):
+        """Sum weights times a power of the decay since the first step over each interval.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n_steps,)
+            Weight of each step of a presentation.
+        power : int
+            Power of the decay of traces.
+
+        Returns
+        -------
+        sums : ndarray of shape (n_intervals,)
+            With `traces` to the same power they sum up weighted powers of the traces.
+        """
+        factor = self.settings.decay**power
+        tail = tail_sums(weights, factor)
+        return tail[self.firsts] - factor ** (self.stops - self.firsts) * tail[self.stops]
 
 
 @dataclass
@@ -178,6 +259,8 @@ class Sums:
         Sum of ``x z^T``.
     gram : ndarray of shape (n_components, n_components)
         Sum of ``z z^T``.
+    intervals : Intervals or None, default=None
+        Those of a batch, for rules that ask for them.
     """
 
     n_steps: int
@@ -185,6 +268,7 @@ class Sums:
     square: float
     cross: np.ndarray
     gram: np.ndarray
+    intervals: Intervals | None = None
 
     def __iadd__(self, other):
         """Take in the sums over other presentations."""
@@ -216,7 +300,9 @@ class Network:
         Seed of the random numbers. Every presentation has a stream of its own, numbered by
         `n_presentations`, so there is no generator to carry.
     traces : ndarray of shape (batch_size, n_components)
-        Spike traces z of each lane, a copy of the network.
+        Spike traces z of each lane, a copy of the network, without spikes that are under way.
+    late : ndarray of shape (batch_size, delay_steps - 1, n_components)
+        Spikes under way, by the step of the next presentation in which they arrive.
     previous : ndarray of shape (batch_size, n_features)
         The stimulus that fades out on each lane.
     stimuli : ndarray of shape (batch_size, n_features)
@@ -227,6 +313,8 @@ class Network:
         Spikes in the unfinished batch.
     gram : ndarray of shape (n_components, n_components)
         A matrix G with ``G + G^T`` the sum of z z^T in the unfinished batch.
+    intervals : list of tuple
+        Intervals of the unfinished batch, for rules that ask for them.
     spikes : ndarray of shape (n_components,)
         Recent spikes, each weighing less as it recedes.
     time : float
@@ -250,11 +338,13 @@ class Network:
     variance: float
     seed: int
     traces: np.ndarray
+    late: np.ndarray
     previous: np.ndarray
     stimuli: np.ndarray
     drive: np.ndarray
     counts: np.ndarray
     gram: np.ndarray
+    intervals: list
     spikes: np.ndarray
     time: float = 0.0
     error: float = 0.0
@@ -267,6 +357,19 @@ class Network:
     def firing_rates(self):
         """Recent firing rates in Hz, shape (n_components,)."""
         return 1e3 * self.spikes / self.time if self.time > 0.0 else self.spikes
+
+    def fork(self):
+        """Return a network with the same weights that can run on by itself.
+
+        Returns
+        -------
+        network : Network
+            With copies of all that changes while weights stand still.
+        """
+        network = copy.copy(self)
+        for name in ("traces", "late", "previous", "stimuli", "drive", "counts", "gram"):
+            setattr(network, name, getattr(self, name).copy())
+        return network
 
 
 def initialise(settings, n_features, seed):
@@ -299,11 +402,13 @@ def initialise(settings, n_features, seed):
         variance=variance,
         seed=seed,
         traces=np.zeros((lanes, n)),
+        late=np.zeros((lanes, settings.delay_steps - 1, n), dtype=bool),
         previous=np.zeros((lanes, n_features)),
         stimuli=np.zeros((lanes, n_features)),
         drive=np.zeros((lanes, 2, n)),
         counts=np.zeros(n, dtype=np.int64),
         gram=np.zeros((n, n)),
+        intervals=[],
         spikes=np.zeros(n),
     )
 
@@ -369,39 +474,22 @@ def run(network, settings, X, scale=1.0, *, learn=True, record=False):
     """
     n_features, n_units = network.decoder.shape
     lanes = settings.batch_size
-    clock = settings.clock
-    tails = settings.tails(include_spikes=not learn)
-    scratch = _kernels.make_scratch(n_units)
+    if network.late.shape[1] != settings.delay_steps - 1:
+        raise ValueError(
+            f"The delay of {settings.delay_steps} steps differs from that of the network, "
+            f"{network.late.shape[1] + 1}: set delay or dt back, or start anew."
+        )
     n_started = min(network.n_presentations, lanes)
     if not learn:
         # a stream of its own that starts with the lanes as they are
-        network = copy.deepcopy(network)
+        network = network.fork()
         waiting = network.n_presentations % lanes
         network.previous[:waiting] = network.stimuli[:waiting]
         network.counts[:], network.gram[:] = 0, 0.0
         network.n_presentations += -network.n_presentations % lanes
-
-    def present(network, rows, buffer):
-        return _call(
-            _kernels.present,
-            rows,
-            scale,
-            np.uint64(network.seed),
-            network.n_presentations,
-            n_started,
-            network.previous,
-            network.stimuli,
-            network.traces,
-            _weights(network, settings),
-            clock,
-            tails,
-            scratch,
-            network.counts,
-            network.drive,
-            network.gram,
-            buffer,
-        )
-
+    present = _presenter(network, settings, scale, learn=learn, record=record)
+    keep_intervals = learn and settings.rule.needs_intervals
+    overlaps = settings.overlaps
     total = Sums(
         0,
         np.zeros(n_units, dtype=np.int64),
@@ -409,45 +497,88 @@ def run(network, settings, X, scale=1.0, *, learn=True, record=False):
         np.zeros((n_features, n_units)),
         np.zeros((n_units, n_units)),
     )
-    overlaps = settings.overlaps
     spikes = [np.empty(0, SPIKE)]
     start = 0
     while start < len(X):
         lane = network.n_presentations % lanes
         stop = min(start + lanes - lane, start + settings.rows_per_call(n_features), len(X))
-        rows = X[start:stop]
+        traces = network.traces[lane : lane + stop - start].copy() if keep_intervals else None
+        recorded, arrivals = present(X[start:stop], n_started)
         if record:
-            # a first run on a copy counts the spikes, so that the record has exactly their size
-            n_spikes = present(copy.deepcopy(network), rows, NO_RECORD)
-            buffer = np.empty((n_spikes, 3), dtype=np.int64)
-            present(network, rows, buffer)
-            spikes.append(_as_spikes(buffer, settings, first_row=start))
-        else:
-            present(network, rows, NO_RECORD)
+            spikes.append(_as_spikes(recorded, settings, first_row=start))
+        if keep_intervals:
+            network.intervals.append(_split(arrivals, traces, settings, lane))
         network.n_presentations += stop - start
         n_started = min(n_started + stop - start, lanes)
         start = stop
         if network.n_presentations % lanes == 0 or (start == len(X) and not learn):
             n_lanes = (network.n_presentations - 1) % lanes + 1
-            sums = _close_batch(network, n_lanes, settings.n_steps, overlaps)
+            sums = _close_batch(network, settings, n_lanes, overlaps)
             total += sums
             if learn:
                 _learn(network, settings, sums)
     return total, np.concatenate(spikes) if record else None
 
 
-def _call(kernel, *args):
-    """Call a kernel; when it must be compiled first, in a thread of its own.
+def _presenter(network, settings, scale, *, learn, record):
+    """Return a function that presents rows and returns their recorded spikes and arrivals."""
+    clock, decay = settings.clock, settings.decay
+    tails = settings.tails(include_spikes=not learn)
+    scratch = _kernels.make_scratch(settings.n_components, settings.delay_steps)
+    keep_arrivals = learn and settings.rule.needs_intervals
+    at_once = not learn and settings.delay_steps > 1
+    undelayed = np.empty_like(network.traces)
+    if at_once:
+        # spikes that arrive at step t were fired delay - 1 - t steps before the first one
+        ages = np.arange(settings.delay_steps - 1)[::-1]
+        undelayed = decay ** len(ages) * network.traces + decay**ages @ network.late
 
-    Ctrl-C then reaches the caller at once. A compilation that it hits is broken or, worse, goes
-    on without a word.
-    """
-    if kernel.signatures:
-        return kernel(*args)
-    pool = ThreadPoolExecutor(1)
-    result = pool.submit(kernel, *args)
-    pool.shutdown(wait=False)
-    return result.result()
+    def attempt(state, undelayed, rows, n_started, recorded, arrivals):
+        return _kernels.call(
+            _kernels.present,
+            rows,
+            scale,
+            np.uint64(state.seed),
+            state.n_presentations,
+            n_started,
+            state.previous,
+            state.stimuli,
+            state.traces,
+            state.late,
+            at_once,
+            undelayed,
+            _weights(state, settings),
+            clock,
+            tails,
+            scratch,
+            state.counts,
+            state.drive,
+            state.gram,
+            recorded,
+            arrivals,
+        )
+
+    def present(rows, n_started):
+        if not record and not keep_arrivals:
+            attempt(network, undelayed, rows, n_started, NO_RECORD, NO_RECORD)
+            return NO_RECORD, NO_RECORD
+        # room for twice the expected spikes, and another attempt if there are more
+        room = 64 + int(2 * len(rows) * settings.spikes_per_presentation)
+        while True:
+            state, traces = network.fork(), undelayed.copy()
+            recorded, arrivals = (
+                np.empty((room if keep else 0, 3), dtype=np.int64)
+                for keep in (record, keep_arrivals)
+            )
+            n_spikes, n_arrivals = attempt(state, traces, rows, n_started, recorded, arrivals)
+            if max(n_spikes * record, n_arrivals * keep_arrivals) <= room:
+                break
+            room = max(n_spikes, n_arrivals)
+        vars(network).update(vars(state))
+        undelayed[:] = traces
+        return recorded[:n_spikes], arrivals[:n_arrivals]
+
+    return present
 
 
 def _weights(network, settings):
@@ -460,21 +591,35 @@ def _weights(network, settings):
     return _kernels.Weights(feedforward, network.recurrent, offset, gain)
 
 
-def _close_batch(network, n_lanes, n_steps, overlaps):
+def _split(arrivals, traces, settings, first_lane):
+    """Return lanes, first steps, stops and traces of the intervals of some presentations."""
+    n = len(arrivals) + len(traces)
+    at_first = np.empty((n, settings.n_components))
+    lanes, firsts, stops = np.empty((3, n), dtype=np.int64)
+    powers = settings.clock.powers
+    n = _kernels.call(_kernels.split, arrivals, traces, powers, at_first, lanes, firsts, stops)
+    return lanes[:n] + first_lane, firsts[:n], stops[:n], at_first[:n]
+
+
+def _close_batch(network, settings, n_lanes, overlaps):
     """Return the sums over the batch of the first `n_lanes` lanes and make room for the next."""
     new, old = network.stimuli[:n_lanes], network.previous[:n_lanes]
     drive = network.drive[:n_lanes]
     squares = np.vdot(new, new), np.vdot(new, old), np.vdot(old, old)
     sums = Sums(
-        n_lanes * n_steps,
+        n_lanes * settings.n_steps,
         network.counts.copy(),
         sum(map(operator.mul, overlaps, squares)),
         new.T @ drive[:, 0] + old.T @ drive[:, 1],
         network.gram + network.gram.T,
     )
+    if network.intervals:
+        lanes, firsts, stops, traces = map(np.concatenate, zip(*network.intervals, strict=True))
+        sums.intervals = Intervals(traces, lanes, firsts, stops, new.copy(), old.copy(), settings)
     network.previous[:n_lanes] = new
     network.counts[:] = 0
     network.gram[:] = 0.0
+    network.intervals = []
     return sums
 
 
@@ -573,7 +718,7 @@ def simulate(network, settings, X, scale=1.0, *, seed, n_trials):
     for i in range(0, len(X), step):
         rows = X[i : i + step]
         for trial in range(n_trials):
-            key = np.uint64(_call(_kernels.stream_key, np.uint64(seed), trial))
+            key = np.uint64(_kernels.call(_kernels.stream_key, np.uint64(seed), trial))
             # a first run counts the spikes, so that the record has exactly their size
             n_spikes = encode_rows(rows, key, codes[: len(rows)], NO_RECORD)
             buffer = np.empty((n_spikes, 3), dtype=np.int64)
@@ -586,10 +731,13 @@ def simulate(network, settings, X, scale=1.0, *, seed, n_trials):
 def _at_rest(network, settings, scale):
     """Return a function that calls the kernel `encode` on a few rows."""
     weights, clock, read = _weights(network, settings), settings.clock, settings.read
-    scratch = _kernels.make_scratch(settings.n_components)
+    scratch = _kernels.make_scratch(settings.n_components, settings.delay_steps)
+    late = np.empty((settings.delay_steps - 1, settings.n_components), dtype=bool)
 
     def encode_rows(X, seed, out, buffer):
-        return _call(_kernels.encode, X, scale, seed, weights, clock, read, scratch, out, buffer)
+        return _kernels.call(
+            _kernels.encode, X, scale, seed, weights, clock, read, scratch, late, out, buffer
+        )
 
     return encode_rows
 

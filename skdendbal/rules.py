@@ -1,22 +1,35 @@
 """The learning rules: which weights a network learns, and how they follow from a batch.
 
 Symbols follow Mikulasch, Rudelt & Priesemann, PNAS 118(50) e2021925118 (2021). Weights are held
-fixed within a batch, so every rule that works per step needs only sums over the steps: of x z^T
-and of z z^T. Learning rates are in 1/ms.
+fixed within a batch, so that most rules need only sums over its steps: of x z^T and of z z^T.
+Learning rates are in 1/ms. `RULES` is the table of rules by name.
 """
 
+import os
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from numbers import Real
+from typing import ClassVar
 
 import numpy as np
 from scipy.linalg.lapack import dposv
 
+from . import _kernels
+
 NOISE_RANGE = 1e-6, 1e6  # where powers of the noise level neither vanish nor overflow
+FLOOR = 2e-3  # of the feedforward weight by which a dendritic potential is divided
+LEAST = 1e-6  # feedforward weights, where they must stay positive
+LARGEST = 1e6  # bound of feedforward weights, so that no rate makes them overflow
+STRETCH = 1.0  # ms over which rules that follow a presentation step by step are evaluated at once
 
 
 @dataclass(frozen=True)
 class Rule:
     """What all learning rules share. Base class; a rule adds `initialise` and `update`.
+
+    Class attributes say what a rule asks for: `non_negative`, whether its input must not be
+    negative, and `needs_intervals`, whether it learns from the intervals between spikes and not
+    only from sums.
 
     Parameters
     ----------
@@ -46,15 +59,26 @@ class Rule:
     self_inhibition: float = 0.25
     one_spike_per_step: bool = True
 
+    non_negative: ClassVar[bool] = False
+    needs_intervals: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs):
+        """Let "{shared}" in a docstring stand for the parameters that all rules share."""
+        super().__init_subclass__(**kwargs)
+        shared = Rule.__doc__.partition("----------\n")[2].strip()
+        cls.__doc__ = (cls.__doc__ or "").replace("{shared}", shared)
+
     def __post_init__(self):
         for parameter in fields(self):
             name, value = parameter.name, getattr(self, parameter.name)
             if parameter.type is bool:
                 valid, expected = isinstance(value, (bool, np.bool_)), "True or False"
             else:
-                low, high = NOISE_RANGE if name == "initial_noise" else (0.0, 1e6)
+                low, high = RANGES.get(name, (0.0, 1e6))
                 valid = isinstance(value, Real) and low <= value <= high
                 expected = f"a number from {low:g} to {high:g}"
+                if parameter.default is None:
+                    valid, expected = valid or value is None, expected + ", or None"
             if not valid:
                 raise ValueError(f"{name}={value!r} must be {expected}.")
 
@@ -73,6 +97,11 @@ class Rule:
         weights : dict of str to ndarray
             Their start; "feedforward" is F^T of shape (n_features, n_components). None of that
             name: the decoder serves.
+
+        Raises
+        ------
+        MemoryError
+            If they do not fit into the memory of the machine.
         """
         return {}
 
@@ -100,6 +129,12 @@ class Rule:
         return error
 
 
+RANGES = {
+    "initial_noise": NOISE_RANGE,
+    "pruned": (0.0, 1.0),
+}  # parameters with a range of their own
+
+
 @dataclass(frozen=True)
 class Dendritic(Rule):
     """Exact dendritic balance: every dendritic potential is the coding error of its input.
@@ -114,44 +149,199 @@ class Dendritic(Rule):
 
     Parameters
     ----------
-    decoder_rate : float, default=5e-4
-        Learning rate eta_F = eta_D in 1/ms.
-    homeostasis_rate : float, default=0.05
-        Rate eta_b in 1/ms at which biases approach the target firing rate.
-    initial_noise : float, default=0.3
-        Noise level sigma_0 at the start of learning, in units of the scaled input.
-    annealing : float, default=7.0
-        Decay of the noise level over the horizon: eta_s times the horizon's duration.
-    scaled_bias : bool, default=False
-        Whether biases count in units of potential, i.e. are divided by sigma^2.
-    self_inhibition : float, default=0.25
-        Instantaneous part c of a neuron's connection to itself.
-    one_spike_per_step : bool, default=True
-        Whether only the most probable of several spikes in one step is kept. Neurons that
-        spike in one step cannot yet inhibit each other; where noise is low, many of them, or
-        all, would overshoot the input together, and again in the opposite direction.
+    {shared}
     """
 
     def update(self, network, sums, step):
-        """Learn from the sums over one batch, see :meth:`Rule.update`.
-
-        Parameters
-        ----------
-        network : Network
-            Changed in place: decoder and recurrent weights.
-        sums : Sums
-            Sums over all steps of the batch.
-        step : float
-            Duration of a step in ms, times the factor on learning rates.
-
-        Returns
-        -------
-        error : float
-            Squared error of the decoder before learning, summed over the steps.
-        """
         error = super().update(network, sums, step)
         np.matmul(-network.decoder.T, network.decoder, out=network.recurrent)
         return error
+
+
+@dataclass(frozen=True)
+class LearnedDendritic(Rule, ABC):
+    """What the rules that learn dendritic balance share. Base class.
+
+    The potential of input i on neuron j is ``u_ji = F_ji x_i + sum_k W^d_jik z_k``, and dendritic
+    weights learn to balance it, ``dW^d_jik = -eta_W z_k u_ji``. Recurrent weights onto the soma
+    are their sums over i. Feedforward weights keep their sign, so that input must not be
+    negative.
+
+    Parameters
+    ----------
+    {shared}
+    feedforward_rate : float, default=2e-4
+        Learning rate eta_F in 1/ms.
+    recurrent_rate : float, default=1e-3
+        Learning rate eta_W in 1/ms.
+    """
+
+    feedforward_rate: float = 2e-4
+    recurrent_rate: float = 1e-3
+
+    non_negative: ClassVar[bool] = True
+    start: ClassVar[float] = 1e-3  # feedforward weights before learning
+
+    def initialise(self, n_features, n_components):
+        _check_memory(n_features, n_components)
+        return {
+            "feedforward": np.full((n_features, n_components), self.start),
+            "dendritic": np.zeros((n_features, n_components, n_components)),
+        }
+
+    def update(self, network, sums, step):
+        self._learn_inputs(network, sums, step)
+        feedforward = network.weights["feedforward"]
+        np.clip(feedforward, -LARGEST, LARGEST, out=feedforward)
+        self._learn_recurrent(network, sums, step)
+        return super().update(network, sums, step)
+
+    @abstractmethod
+    def _learn_inputs(self, network, sums, step):
+        """Change feedforward and dendritic weights."""
+
+    def _learn_recurrent(self, network, sums, step):
+        """Bring the recurrent weights onto the soma up to date."""
+        np.sum(network.weights["dendritic"], axis=0, out=network.recurrent.T)
+
+
+@dataclass(frozen=True)
+class DendriticDecay(LearnedDendritic):
+    """Learned dendritic balance with weight decay.
+
+    ``dW^d_jik = eta_W (-z_k u_ji - lambda W^d_jik)`` with the potential
+    ``u_ji = F_ji x_i + sum_k W^d_jik z_k``, and
+    ``dF_ji = eta_F (z_j u_ji sign(F_ji) / max(0.002, |F_ji|) - lambda F_ji)``.
+
+    Parameters
+    ----------
+    {shared}
+    feedforward_rate : float, default=2e-4
+        Learning rate eta_F in 1/ms.
+    recurrent_rate : float, default=1e-3
+        Learning rate eta_W in 1/ms.
+    decay : float, default=0.005
+        Decay lambda of feedforward and dendritic weights, relative to their rates.
+    """
+
+    decay: float = 0.005
+
+    def _learn_inputs(self, network, sums, step):
+        F, duration = network.weights["feedforward"], step * sums.n_steps
+        drive = _balance_dendrites(network, sums, self.recurrent_rate * step)
+        rate = self.feedforward_rate * step
+        F += rate * drive * np.sign(F) / np.maximum(FLOOR, np.abs(F))
+        F *= np.exp(-self.feedforward_rate * self.decay * duration)
+        network.weights["dendritic"] *= np.exp(-self.recurrent_rate * self.decay * duration)
+
+
+@dataclass(frozen=True)
+class DendriticSlow(LearnedDendritic):
+    """Learned dendritic balance with slow feedforward weights, and its pruning.
+
+    ``dW^d_jik = -eta_W z_k u_ji`` with the potential ``u_ji = F_ji x_i + sum_k W^d_jik z_k``, and
+    ``dFbar_ji = eta_Fbar z_j u_ji``, which the feedforward weights follow by
+    ``dF_ji = eta_F (Fbar_ji / F_ji - F_ji)``: over a batch, F^2 approaches Fbar exponentially.
+
+    With `pruned`, dendritic weights whose scores ``|W^d_jik| C_kj``, C the running mean of z z^T,
+    are among that fraction of all decay by ``dW^d = -3 eta_W W^d``, except a neuron's connections
+    to itself. Dendritic weights then steer plasticity alone; recurrent weights of their own,
+    learned as in somatic balance, drive the dynamics.
+
+    Parameters
+    ----------
+    {shared}
+    feedforward_rate : float, default=5e-6
+        Learning rate eta_F in 1/ms.
+    recurrent_rate : float, default=1e-3
+        Learning rate eta_W in 1/ms.
+    average_rate : float, default=5e-4
+        Learning rate eta_Fbar in 1/ms, much larger than eta_F.
+    pruned : float, default=None
+        Fraction of dendritic weights that are pruned, from 0 to 1. None: no pruning.
+    correlation_rate : float, default=9e-5
+        Rate in 1/ms of the running mean C, with `pruned`.
+    """
+
+    feedforward_rate: float = 5e-6
+    average_rate: float = 5e-4
+    pruned: float | None = None
+    correlation_rate: float = 9e-5
+
+    def initialise(self, n_features, n_components):
+        weights = super().initialise(n_features, n_components)
+        weights["average"] = weights["feedforward"].copy()
+        weights["correlation"] = np.zeros((n_components, n_components))
+        return weights
+
+    def _learn_inputs(self, network, sums, step):
+        F, average = network.weights["feedforward"], network.weights["average"]
+        drive = _balance_dendrites(network, sums, self.recurrent_rate * step)
+        average += self.average_rate * step * drive
+        np.clip(average, -LARGEST, LARGEST, out=average)
+        kept = np.exp(-2.0 * self.feedforward_rate * step * sums.n_steps)
+        # the published division by F has no floor; this one keeps F positive
+        np.sqrt(np.maximum(average + (F**2 - average) * kept, LEAST**2), out=F)
+
+    def _learn_recurrent(self, network, sums, step):
+        if self.pruned is None:
+            super()._learn_recurrent(network, sums, step)
+            return
+        _balance_soma(network, sums, self.recurrent_rate * step)
+        dendritic, correlation = network.weights["dendritic"], network.weights["correlation"]
+        duration = step * sums.n_steps
+        approach = -np.expm1(-self.correlation_rate * duration)
+        correlation += approach * (sums.gram / sums.n_steps - correlation)
+        scores = np.abs(dendritic) * correlation
+        last = min(int(self.pruned * scores.size), scores.size - 1)
+        weak = scores <= np.partition(scores, last, axis=None)[last]
+        weak &= ~np.eye(len(correlation), dtype=bool)
+        dendritic[weak] *= np.exp(-3.0 * self.recurrent_rate * duration)
+
+
+@dataclass(frozen=True)
+class DendriticSimultaneous(LearnedDendritic):
+    """Learned dendritic balance with feedforward weights that learn as fast.
+
+    ``dW^d_jik = -eta_W z_k u_ji`` with the potential ``u_ji = F_ji x_i + sum_k W^d_jik z_k``, and
+    ``dF_ji = eta_F z_j (x_i + (u_ji - F_ji x_i) sign(F_ji) / max(0.002, |F_ji|))``.
+
+    Here dendritic and feedforward weights chase each other within a presentation, so that the
+    rule follows it step by step, in stretches of at most 1 ms: slower than the other rules.
+
+    Parameters
+    ----------
+    {shared}
+    feedforward_rate : float, default=5e-4
+        Learning rate eta_F in 1/ms.
+    recurrent_rate : float, default=1e-3
+        Learning rate eta_W in 1/ms.
+    """
+
+    feedforward_rate: float = 5e-4
+
+    needs_intervals: ClassVar[bool] = True
+    start: ClassVar[float] = 0.0
+
+    def _learn_inputs(self, network, sums, step):
+        intervals, settings = sums.intervals, sums.intervals.settings
+        _kernels.call(
+            _kernels.learn_simultaneously,
+            intervals.traces,
+            intervals.lanes,
+            intervals.firsts,
+            intervals.stops,
+            intervals.new,
+            intervals.old,
+            settings.fade,
+            settings.decay,
+            max(1, round(STRETCH / settings.dt)),
+            FLOOR,
+            self.feedforward_rate * step,
+            self.recurrent_rate * step,
+            network.weights["feedforward"],
+            network.weights["dendritic"],
+        )
 
 
 @dataclass(frozen=True)
@@ -163,22 +353,7 @@ class Somatic(Rule):
 
     Parameters
     ----------
-    decoder_rate : float, default=5e-4
-        Learning rate eta_D in 1/ms of the decoder, ``dD = eta_D (x - D z) z^T``.
-    homeostasis_rate : float, default=0.05
-        Rate eta_b in 1/ms at which biases approach the target firing rate.
-    initial_noise : float, default=0.3
-        Noise level sigma_0 at the start of learning, in units of the scaled input.
-    annealing : float, default=7.0
-        Decay of the noise level over the horizon: eta_s times the horizon's duration.
-    scaled_bias : bool, default=False
-        Whether biases count in units of potential, i.e. are divided by sigma^2.
-    self_inhibition : float, default=0.25
-        Instantaneous part c of a neuron's connection to itself.
-    one_spike_per_step : bool, default=True
-        Whether only the most probable of several spikes in one step is kept. Neurons that
-        spike in one step cannot yet inhibit each other; where noise is low, many of them, or
-        all, would overshoot the input together, and again in the opposite direction.
+    {shared}
     feedforward_rate : float, default=5e-5
         Learning rate eta_F in 1/ms.
     recurrent_rate : float, default=1e-3
@@ -189,49 +364,101 @@ class Somatic(Rule):
     recurrent_rate: float = 1e-3
 
     def initialise(self, n_features, n_components):
-        """Return the feedforward weights, zero at the start, see :meth:`Rule.initialise`.
-
-        Parameters
-        ----------
-        n_features : int
-            Number of inputs n_x.
-        n_components : int
-            Number of neurons n_z.
-
-        Returns
-        -------
-        weights : dict of str to ndarray
-            "feedforward": F^T of shape (n_features, n_components).
-        """
         return {"feedforward": np.zeros((n_features, n_components))}
 
     def update(self, network, sums, step):
-        """Learn from the sums over one batch, see :meth:`Rule.update`.
+        _balance_soma(network, sums, self.recurrent_rate * step)
+        self.learn_feedforward(network.weights["feedforward"], sums, self.feedforward_rate * step)
+        return super().update(network, sums, step)
+
+    def learn_feedforward(self, feedforward, sums, rate):
+        """Learn feedforward weights from the sums over one batch; a variant may replace it.
 
         Parameters
         ----------
-        network : Network
-            Changed in place: decoder, recurrent and feedforward weights.
+        feedforward : ndarray of shape (n_features, n_components)
+            F^T, changed in place.
         sums : Sums
             Sums over all steps of the batch.
-        step : float
-            Duration of a step in ms, times the factor on learning rates.
-
-        Returns
-        -------
-        error : float
-            Squared error of the decoder before learning, summed over the steps.
+        rate : float
+            Learning rate eta_F times the duration of a step.
         """
-        feedforward, recurrent = network.weights["feedforward"], network.recurrent
-        potential = feedforward.T @ sums.cross + recurrent.T @ sums.gram  # sum of u z^T
-        recurrent += _implicit_change(self.recurrent_rate * step, -potential, sums.gram).T
-        rate = self.feedforward_rate * step
         feedforward += rate * sums.cross
         feedforward /= 1.0 + rate * sums.gram.diagonal()
-        return super().update(network, sums, step)
 
 
-RULES = {"dendritic": Dendritic, "somatic": Somatic}
+@dataclass(frozen=True)
+class SomaticUnwhitened(Somatic):
+    """Somatic balance with a plasticity for input that is not whitened.
+
+    As in :class:`Somatic`, but ``dF_ji = eta_F z_j x_i (1 - z_j (F x)_j / 10)``: a neuron's own
+    response, not its weight, limits growth.
+
+    Parameters
+    ----------
+    {shared}
+    feedforward_rate : float, default=5e-5
+        Learning rate eta_F in 1/ms.
+    recurrent_rate : float, default=1e-3
+        Learning rate eta_W in 1/ms.
+    """
+
+    needs_intervals: ClassVar[bool] = True
+
+    def learn_feedforward(self, feedforward, sums, rate):
+        intervals = sums.intervals
+        fade, squares = intervals.settings.fade, intervals.traces**2
+        lanes = np.arange(len(intervals.new))[:, np.newaxis] == intervals.lanes
+        # sums of z_j^2 over each lane, weighted by products of the two stimuli's weights
+        new_new, new_old, old_old = (
+            (lanes * intervals.sum(weights, 2)) @ squares
+            for weights in (fade**2, fade * (1.0 - fade), (1.0 - fade) ** 2)
+        )
+        new, old = intervals.new, intervals.old
+        by_new, by_old = new @ feedforward, old @ feedforward
+        limit = new.T @ (new_new * by_new + new_old * by_old)
+        limit += old.T @ (new_old * by_new + old_old * by_old)
+        # The change is divided by a bound of the step that would overshoot.
+        size = np.einsum("li,li,lj->j", new, new, new_new)
+        size += 2.0 * np.einsum("li,li,lj->j", new, old, new_old)
+        size += np.einsum("li,li,lj->j", old, old, old_old)
+        feedforward += rate * (sums.cross - 0.1 * limit) / (1.0 + 0.1 * rate * size)
+
+
+RULES = {
+    "dendritic": Dendritic,
+    "dendritic-decay": DendriticDecay,
+    "dendritic-slow": DendriticSlow,
+    "dendritic-simultaneous": DendriticSimultaneous,
+    "somatic": Somatic,
+    "somatic-unwhitened": SomaticUnwhitened,
+}
+
+
+def _balance_dendrites(network, sums, rate):
+    """Learn dendritic weights, ``dW^d_ji = -rate u_ji z^T``; return the sums of z_j u_ji.
+
+    With F and the spikes of the batch given that is linear, and integrated exactly for the mean
+    of its steps: the sum of ``u_ji z^T`` while the weights move is
+    ``(F_ji sum x_i z^T + W^d_ji sum z z^T) phi(rate sum z z^T)``, ``phi(a) = (1 - exp(-a)) / a``.
+    """
+    feedforward, dendritic = network.weights["feedforward"], network.weights["dendritic"]
+    values, vectors = np.linalg.eigh(sums.gram)
+    a = rate * np.maximum(values, 0.0)
+    phi = (vectors * np.where(a > 1e-9, -np.expm1(-a) / np.maximum(a, 1e-9), 1.0)) @ vectors.T
+    change = dendritic @ (sums.gram @ phi)
+    change += feedforward[:, :, np.newaxis] * (sums.cross @ phi)[:, np.newaxis, :]
+    drive = change.diagonal(axis1=1, axis2=2).copy()
+    change *= rate
+    dendritic -= change
+    return drive
+
+
+def _balance_soma(network, sums, rate):
+    """Learn recurrent weights that balance the somatic potential, ``dW = -rate u z^T``."""
+    feedforward, recurrent = network.weights["feedforward"], network.recurrent
+    potential = feedforward.T @ sums.cross + recurrent.T @ sums.gram  # sum of u z^T
+    recurrent += _implicit_change(rate, -potential, sums.gram).T
 
 
 def _implicit_change(rate, force, gram):
@@ -245,3 +472,19 @@ def _implicit_change(rate, force, gram):
     system.flat[:: len(system) + 1] += 1.0
     _, change, _ = dposv(system, rate * force.T)
     return change.T
+
+
+def _check_memory(n_features, n_components):
+    """Refuse dendritic weights that, with a copy while learning, do not fit into memory."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not told on this platform
+        return
+    needed = 2 * 8 * n_features * n_components**2
+    if needed > memory:
+        raise MemoryError(
+            f"Learned dendritic weights, n_features * n_components^2 = {n_features} * "
+            f"{n_components}^2 numbers and a copy while learning, take {needed / 2**30:.3g} GiB "
+            f"of {memory / 2**30:.3g} GiB. Lower n_components, or use "
+            'learning_rule="dendritic", which needs no such weights.'
+        )

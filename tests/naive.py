@@ -5,6 +5,7 @@ W (n_z, n_z) with W[j, k] the weight from neuron k onto neuron j, b (n_z,).
 """
 
 import numpy as np
+from scipy.linalg import expm
 
 MASK = 2**64 - 1
 
@@ -31,11 +32,11 @@ def sigmoid(a):
     return 1.0 / (1.0 + np.exp(-a))
 
 
-def inputs(x_previous, x_new, n_steps):
-    """The stimulus at each step, fading in over the first 30 % of the presentation."""
+def inputs(x_previous, x_new, n_steps, fading=0.3):
+    """The stimulus at each step, fading in over the first part of the presentation."""
     out = []
     for k in range(1, n_steps + 1):
-        w = min(1.0, k / (0.3 * n_steps))
+        w = min(1.0, k / (fading * n_steps))
         out.append(w * x_new + (1.0 - w) * x_previous)
     return np.array(out)
 
@@ -45,28 +46,34 @@ def exact_recurrent(F, D):
     return -F @ D
 
 
-def spike_probability(x, z, F, W, bias, sigma, c):
-    """p_j = sigmoid((u_j + c w_jj) / sigma^2 + bias_j), with u = F x + W z."""
-    return sigmoid((F @ x + W @ z + c * np.diag(W)) / sigma**2 + bias)
+def spike_logit(x, z, F, W, bias, sigma, c):
+    """(u_j + c w_jj) / sigma^2 + bias_j, with u = F x + W z; p_j is its sigmoid."""
+    return (F @ x + W @ z + c * np.diag(W)) / sigma**2 + bias
 
 
-def present(x_previous, x_new, z, F, W, bias, sigma, *, c, dt, tau, one_spike, numbers):
+def present(
+    x_previous, x_new, z, F, W, bias, sigma, *, c, dt, tau, one_spike, numbers, late=(), fading=0.3
+):
     """One stimulus with frozen weights.
 
-    Returns the raster (n_steps, n_z), the traces before each step (n_steps, n_z), the inputs
-    (n_steps, n_x) and the traces at the end.
+    `late` holds the spikes of the last steps, which are still under way; as many steps longer
+    than one is the delay. Returns the raster (n_steps, n_z), the traces before each step
+    (n_steps, n_z), the inputs (n_steps, n_x), the traces at the end and the spikes under way.
     """
-    x = inputs(x_previous, x_new, len(numbers))
+    x = inputs(x_previous, x_new, len(numbers), fading)
+    late = list(late)
     raster, traces = [], []
     for x_t, u_t in zip(x, numbers, strict=True):
         traces.append(z)
-        p = spike_probability(x_t, z, F, W, bias, sigma, c)
-        spikes = (u_t < p).astype(float)
+        logit = spike_logit(x_t, z, F, W, bias, sigma, c)
+        spikes = (u_t < sigmoid(logit)).astype(float)
         if one_spike and spikes.sum() > 1:
-            spikes = (np.arange(len(p)) == np.argmax(p * spikes)).astype(float)
+            most_probable = np.argmax(np.where(spikes > 0, logit, -np.inf))
+            spikes = (np.arange(len(spikes)) == most_probable).astype(float)
         raster.append(spikes)
-        z = z * np.exp(-dt / tau) + spikes
-    return np.array(raster), np.array(traces), x, z
+        late.append(spikes)
+        z = z * np.exp(-dt / tau) + late.pop(0)
+    return np.array(raster), np.array(traces), x, z, late
 
 
 def replay(raster, z, *, dt, tau):
@@ -105,6 +112,104 @@ def somatic_step(F, W, traces, targets, *, eta_F, eta_W, dt):
     W_new = (W - eta_W * dt * F @ zx.T) @ np.linalg.inv(np.eye(n_z) + eta_W * dt * zz)
     F_new = (F + eta_F * dt * zx) / (1 + eta_F * dt * np.diag(zz))[:, None]
     return F_new, W_new
+
+
+def unwhitened_step(F, traces, targets, *, eta_F, dt):
+    """dF_ji = eta_F z_j x_i (1 - z_j (F x)_j / 10), summed over the given steps.
+
+    The change of each neuron is divided by 1 + eta dt sum z_j^2 |x|^2 / 10.
+    """
+    change, size = np.zeros_like(F), np.zeros(len(F))
+    for z, x in zip(traces, targets, strict=True):
+        change += eta_F * dt * np.outer(z * (1 - z * (F @ x) / 10), x)
+        size += eta_F * dt * z**2 * (x @ x) / 10
+    return F + change / (1 + size)[:, None]
+
+
+def balance_step(F, Wd, traces, targets, *, eta_W, dt):
+    """dW^d_jik = -eta_W z_k u_ji under the mean of the given steps, by matrix exponentials.
+
+    Wd (n_z, n_x, n_z). For every input i, (W^d_ji, F_ji) is multiplied by the exponential of
+    one matrix for all j. Returns W^d and sum z_j u_ji while it moves.
+    """
+    n_z = len(F)
+    zz, zx = np.zeros((n_z, n_z)), np.zeros_like(F)
+    for z, x in zip(traces, targets, strict=True):
+        zz += np.outer(z, z)
+        zx += np.outer(z, x)
+    new = Wd.copy()
+    for i in range(F.shape[1]):
+        flow = np.zeros((n_z + 1, n_z + 1))
+        flow[:n_z, :n_z], flow[n_z, :n_z] = -zz, -zx[:, i]
+        new[:, i] = (np.column_stack([Wd[:, i], F[:, i]]) @ expm(eta_W * dt * flow))[:, :n_z]
+    moved = (Wd - new) / (eta_W * dt)
+    return new, np.array([moved[j, :, j] for j in range(n_z)])
+
+
+def decay_step(F, Wd, traces, targets, *, eta_F, eta_W, decay, dt):
+    """The rule "decay": F by the sum of z_j u_ji, the decay of all weights after it."""
+    Wd, drive = balance_step(F, Wd, traces, targets, eta_W=eta_W, dt=dt)
+    F = F + eta_F * dt * drive * np.sign(F) / np.maximum(0.002, np.abs(F))
+    duration = dt * len(traces)
+    return F * np.exp(-eta_F * decay * duration), Wd * np.exp(-eta_W * decay * duration)
+
+
+def slow_step(F, Fbar, Wd, traces, targets, *, eta_F, eta_Fbar, eta_W, dt):
+    """The rule "slow": F from the solution of dF/dt = eta_F (Fbar / F - F) with the new Fbar."""
+    Wd, drive = balance_step(F, Wd, traces, targets, eta_W=eta_W, dt=dt)
+    Fbar = Fbar + eta_Fbar * dt * drive
+    end = dt * len(traces)
+    squared = Fbar + (F**2 - Fbar) * np.exp(-2 * eta_F * end)
+    return np.sqrt(np.maximum(squared, 1e-12)), Fbar, Wd
+
+
+def pruning_step(Wd, C, traces, *, fraction, a, eta_W, dt):
+    """C follows the mean of z z^T; weights |W^d_jik| C_kj up to the given rank decay."""
+    n = len(traces)
+    zz = sum(np.outer(z, z) for z in traces) / n
+    C = zz + (C - zz) * np.exp(-a * dt * n)
+    n_z, n_x, _ = Wd.shape
+    score = {
+        (j, i, k): abs(Wd[j, i, k]) * C[k, j]
+        for j in range(n_z)
+        for i in range(n_x)
+        for k in range(n_z)
+    }
+    ranked = sorted(score.values())
+    last = ranked[min(int(np.floor(1 + fraction * len(ranked))), len(ranked)) - 1]
+    Wd = Wd.copy()
+    for (j, i, k), value in score.items():
+        if value <= last and k != j:
+            Wd[j, i, k] *= np.exp(-3 * eta_W * dt * n)
+    return Wd, C
+
+
+def simultaneous_step(F, Wd, traces, targets, *, eta_F, eta_W, dt, tau, stretch):
+    """The rule "simultaneous" through one presentation, in stretches in which traces decay.
+
+    Within a stretch of at most `stretch` steps weights stand still. W^d does not overshoot.
+    """
+    F, Wd = F.copy(), Wd.copy()
+    first = 0
+    while first < len(traces):
+        stop = first + 1
+        while (
+            stop < len(traces)
+            and stop < first + stretch
+            and np.allclose(traces[stop], traces[stop - 1] * np.exp(-dt / tau), rtol=1e-9)
+        ):
+            stop += 1
+        z, x = traces[first:stop], targets[first:stop]
+        recurrent = np.einsum("jik,tk->tji", Wd, z)
+        slope = np.copysign(1.0, F) / np.maximum(0.002, np.abs(F))
+        F_new = F + eta_F * dt * (np.einsum("tj,ti->ji", z, x) + np.einsum(
+            "tj,tji->ji", z, recurrent) * slope)  # fmt: skip
+        u = np.einsum("ji,ti->tji", F, x) + recurrent
+        step = eta_W * dt / max(1, eta_W * dt * (z**2).sum())
+        Wd = Wd - step * np.einsum("tji,tk->jik", u, z)
+        F = F_new
+        first = stop
+    return F, Wd
 
 
 def homeostasis(b, rasters, *, rho, eta_b, dt, logits_per_bias=1.0):
@@ -169,3 +274,60 @@ def learn_per_step(rule, X, n_test, n_z, dt, tau, n_steps, rho, sigma, sigma_inf
                 loss += ((x - D @ z) ** 2).sum()
         x_old = X[i]
     return 0.5 * loss / n_x / (n_test * n_steps)
+
+
+def learn_dendritic_per_step(rule, X, n_test, raster, n_z, dt, tau, n_steps, rho, sigma,
+                             sigma_inf, eta_D, eta_F, eta_Fbar, eta_W, decay, eta_b, eta_s, c,
+                             seed):  # fmt: skip
+    """A learned dendritic rule, literally: every part in every step, as explicit Euler steps.
+
+    F starts at 0.001 and the bias is scaled. Spikes are those of `raster`
+    (n_presentations, n_steps, n_z), or drawn where that is empty. Learning is off for the last
+    `n_test` stimuli, which continue the stream. Returns the decoder loss over them, F, W^d and
+    D. Plain enough to be compiled by numba as it is.
+    """
+    np.random.seed(seed)
+    n_x = X.shape[1]
+    F = np.full((n_z, n_x), 1e-3)
+    Fbar, D, Wd = F.copy(), np.zeros((n_x, n_z)), np.zeros((n_z, n_x, n_z))
+    u, p, z = np.zeros((n_z, n_x)), np.zeros(n_z), np.zeros(n_z)
+    b = np.full(n_z, np.log(rho * dt / (1 - rho * dt))) * sigma**2
+    loss = 0.0
+    x_old = X[0]
+    for i in range(len(X)):
+        learning = i < len(X) - n_test
+        for k in range(1, n_steps + 1):
+            w = min(1.0, k / (0.3 * n_steps))
+            x = w * X[i] + (1 - w) * x_old
+            for j in range(n_z):
+                self_weight = 0.0
+                for m in range(n_x):
+                    u[j, m] = F[j, m] * x[m] + (Wd[j, m] * z).sum()
+                    self_weight += Wd[j, m, j]
+                p[j] = 1 / (1 + np.exp(-(u[j].sum() + c * self_weight + b[j]) / sigma**2))
+            if len(raster) > 0:
+                spikes = raster[i, k - 1].astype(np.float64)
+            else:
+                spikes = (np.random.random(n_z) < p).astype(np.float64)
+            if learning:
+                for j in range(n_z):
+                    for m in range(n_x):
+                        f, v = F[j, m], z[j] * u[j, m]
+                        by_f = np.sign(f) / max(0.002, abs(f))
+                        if rule == "decay":
+                            F[j, m] += dt * eta_F * (v * by_f - decay * f)
+                        elif rule == "slow":
+                            Fbar[j, m] += dt * eta_Fbar * v
+                            F[j, m] += dt * eta_F * (Fbar[j, m] / f - f)
+                        else:
+                            v -= z[j] * f * x[m]
+                            F[j, m] += dt * eta_F * (z[j] * x[m] + v * by_f)
+                        Wd[j, m] -= dt * eta_W * (z * u[j, m] + decay * Wd[j, m])
+                D += dt * eta_D * np.outer(x - D @ z, z)
+                b += dt * eta_b * (rho * dt - spikes)
+                sigma += dt * eta_s * (sigma_inf**2 - sigma**2) / sigma
+            z = z * np.exp(-dt / tau) + spikes
+            if not learning:
+                loss += ((x - D @ z) ** 2).sum()
+        x_old = X[i]
+    return 0.5 * loss / n_x / max(1, n_test * n_steps), F, Wd, D

@@ -31,10 +31,21 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import (
+    check_estimators_dtypes,
+    check_estimators_nan_inf,
+    check_estimators_pickle,
+    check_fit2d_1feature,
+    check_fit2d_1sample,
+    check_methods_sample_order_invariance,
+    check_positive_only_tag_during_fit,
+    check_readonly_memmap_input,
+    check_transformer_general,
+    parametrize_with_checks,
+)
 
 from skdendbal import DendriticBalanceCoder
-from skdendbal.rules import Dendritic, Somatic
+from skdendbal.rules import RULES, Dendritic, DendriticSlow, Somatic
 
 DIGITS = load_digits().data / 16
 FAST = {"max_iter": 1, "random_state": 0}
@@ -80,6 +91,72 @@ def signed_coder():
 @SHORT_FITS
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        check_estimators_dtypes,
+        check_estimators_nan_inf,
+        check_estimators_pickle,
+        check_fit2d_1feature,
+        check_fit2d_1sample,
+        check_methods_sample_order_invariance,
+        check_positive_only_tag_during_fit,
+        check_readonly_memmap_input,
+        check_transformer_general,
+    ],
+    ids=lambda check: check.__name__,
+)
+@pytest.mark.parametrize("learning_rule", sorted(set(RULES) - {"dendritic", "somatic"}))
+@SHORT_FITS
+def test_scikit_learn_checks_of_other_rules(learning_rule, check):
+    coder = DendriticBalanceCoder(max_iter=10, learning_rule=learning_rule)
+    check(type(coder).__name__, coder)
+
+
+@pytest.mark.parametrize("learning_rule", RULES)
+def test_every_rule_learns_digits(learning_rule):
+    coder = DendriticBalanceCoder(16, learning_rule=learning_rule, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        coder.fit(DIGITS)
+    assert coder.score(DIGITS) > 0.5
+
+
+@pytest.mark.parametrize(
+    "learning_rule", ["dendritic-decay", DendriticSlow(pruned=0.5), "dendritic-simultaneous"]
+)
+def test_rules_that_need_input_that_is_not_negative_refuse_others(learning_rule):
+    coder = DendriticBalanceCoder(4, learning_rule=learning_rule, **FAST)
+    assert coder.__sklearn_tags__().input_tags.positive_only
+    with pytest.raises(ValueError, match="Negative values in data passed to"):
+        coder.fit(-DIGITS)
+    with pytest.raises(ValueError, match="Negative values in data passed to"):
+        coder.fit(DIGITS).transform(-DIGITS)
+    assert not DendriticBalanceCoder().__sklearn_tags__().input_tags.positive_only
+
+
+def test_dendritic_weights_beyond_memory_are_refused():
+    coder = DendriticBalanceCoder(10_000, learning_rule="dendritic-decay", **FAST)
+    with pytest.raises(MemoryError, match=r"64 \* 10000\^2 numbers .* take 95\.4 GiB of"):
+        coder.fit(DIGITS)
+    assert not hasattr(coder, "components_")
+
+
+def test_delay():
+    def codes(**parameters):
+        coder = DendriticBalanceCoder(16, random_state=0, max_iter=4, **parameters)
+        return coder.fit(DIGITS).transform(DIGITS)
+
+    assert np.array_equal(codes(delay=0.25), codes())  # one step
+    assert np.array_equal(codes(dt=0.5, delay=1.9), codes(dt=0.5, delay=2.0))
+    assert not np.array_equal(codes(delay=0.5), codes())
+    with pytest.raises(ValueError, match=r"delay=0\.1 ms must be from 1 to 1000000 steps"):
+        codes(delay=0.1)
+    coder = DendriticBalanceCoder(16, delay=1.0, **FAST).fit(DIGITS)
+    with pytest.raises(ValueError, match="delay in steps changed from 4 to 8"):
+        coder.set_params(delay=2.0).partial_fit(DIGITS)
 
 
 def test_attributes(digits_coder):
@@ -174,7 +251,7 @@ def test_coding_for_another_time_after_fit(digits_coder):
         coder.set_params(presentation_time=-1).simulate(DIGITS[:2])
 
 
-@pytest.mark.parametrize("learning_rule", ["dendritic", "somatic"])
+@pytest.mark.parametrize("learning_rule", ["dendritic", "dendritic-simultaneous", "somatic"])
 @pytest.mark.parametrize("through", ["pickle", "joblib", "skops", "copy"])
 def test_persistence_keeps_codes_and_learning(tmp_path, through, learning_rule):
     digits_coder = DendriticBalanceCoder(32, learning_rule=learning_rule, **FAST).fit(DIGITS)
