@@ -18,6 +18,7 @@ MIX_2 = np.uint64(0x94D049BB133111EB)
 S12, S27, S30, S31 = np.uint64(12), np.uint64(27), np.uint64(30), np.uint64(31)
 BLOCK = 16  # units tested at once for a possible spike
 EVENTS = 1 << 14  # capacity of the event buffer, filled a stretch of steps at a time
+CALL = 1e8  # work of one kernel call, in about ns, so that Python regains control
 LIMIT = 1e100  # inputs are clipped here, so that no product of them overflows
 GRID = 2.0**20  # rows that agree to 2^-20 of the scale share their random numbers
 
@@ -189,14 +190,31 @@ def count_candidates(
 
 
 @njit(cache=True, nogil=True)
-def receive(
-    k,
+def exchange(
+    step,
+    first,  # first and last + 1 of the spikes of this step
+    last,
+    n_arrivals,
     weights,  # IN Weights
-    current,  # INOUT (n_units,)
+    late,  # INOUT (delay - 1, n_units)
+    scratch,  # INOUT Scratch
 ):
-    """Add the recurrent current of one spike of unit k."""
-    for j in range(current.shape[0]):
-        current[j] += weights.gain * weights.recurrent[k, j]
+    """Let the spikes arrive that are due, and take in those of this step.
+
+    Returns the new number of arrivals.
+    """
+    row = late[step % late.shape[0]]
+    for k in range(row.shape[0]):
+        if row[k]:
+            row[k] = False
+            scratch.arrival_steps[n_arrivals] = step
+            scratch.arrival_units[n_arrivals] = k
+            n_arrivals += 1
+            for j in range(row.shape[0]):
+                scratch.current[j] += weights.gain * weights.recurrent[k, j]
+    for e in range(first, last):
+        row[scratch.units[e]] = True
+    return n_arrivals
 
 
 @njit(cache=True, nogil=True)
@@ -241,19 +259,11 @@ def sample(
             n_events = n_before + 1
         if clock.delay == 1:
             for e in range(n_before, n_events):
-                receive(units[e], weights, current)
+                for j in range(n_units):
+                    current[j] += weights.gain * weights.recurrent[units[e], j]
             n_arrivals = n_events
         else:
-            row = late[step % late.shape[0]]
-            for k in range(n_units):
-                if row[k]:
-                    receive(k, weights, current)
-                    scratch.arrival_steps[n_arrivals] = step
-                    scratch.arrival_units[n_arrivals] = k
-                    n_arrivals += 1
-            row[:] = False
-            for e in range(n_before, n_events):
-                row[units[e]] = True
+            n_arrivals = exchange(step, n_before, n_events, n_arrivals, weights, late, scratch)
     return n_events, n_arrivals
 
 
@@ -553,8 +563,10 @@ def learn_simultaneously(
     decay,
     stretch,  # steps evaluated at once
     floor,  # of the feedforward weight by which a recurrent current is divided
+    largest,  # bound of feedforward weights
     feedforward_rate,  # times the step
     recurrent_rate,  # times the step
+    features,  # IN (n,) the inputs whose weights learn
     feedforward,  # INOUT (n_features, n_units)
     dendritic,  # INOUT (n_features, n_units, n_units)
 ):
@@ -564,13 +576,13 @@ def learn_simultaneously(
     interval's start alone, and of W only W z_0 matters: a step costs n_features * n_units, a
     spike n_features * n_units^2.
     """
-    n_features, n_units = feedforward.shape
+    n_units = feedforward.shape[1]
     recurrent = np.empty(n_units)  # W z
     moved = np.empty(n_units)  # W changes by -moved z_0^T
     square = np.empty(traces.shape[0])
     for e in range(traces.shape[0]):
         square[e] = dot(traces[e], traces[e])
-    for i in range(n_features):
+    for i in features:
         F, W = feedforward[i], dendritic[i]
         for e in range(traces.shape[0]):
             z = traces[e]
@@ -594,7 +606,8 @@ def learn_simultaneously(
                     slope = math.copysign(1.0, f) / max(floor, abs(f))
                     potential = stable * (f * drive + r * power)
                     moved[j] += factor * potential
-                    F[j] += rate_F * z[j] * (drive + r * power * slope)
+                    f += rate_F * z[j] * (drive + r * power * slope)
+                    F[j] = min(max(f, -largest), largest)
                     recurrent[j] = q * (r - rate_W * potential)
                 factor *= q
             for j in range(n_units):

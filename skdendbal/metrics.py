@@ -296,13 +296,18 @@ def trace_correlations(traces):
     return correlations
 
 
-def balance(inputs, traces, decoder):
+def balance(inputs, traces, weights):
     """Correlation of feedforward and recurrent current in the dendritic compartments.
 
-    With exact dendritic balance the compartment of input i on neuron j receives the feedforward
-    current ``F_ji x_i`` and the recurrent current ``-F_ji (D z)_i``. The weight F_ji cancels in
-    their Pearson correlation, so that one number an input stands for its compartments on all
-    neurons: -1 if the recurrent current follows the input perfectly, 0 if not at all.
+    The compartment of input i on neuron j receives the feedforward current ``F_ji x_i`` and the
+    recurrent current ``sum_k W^d_jik z_k``. A weight ``F_ji > 0`` cancels in their Pearson
+    correlation over time (a negative one would change its sign), which is -1 if the recurrent
+    current follows the input perfectly and 0 if not at all::
+
+        r_ij = corr(x_i, sum_k W^d_jik z_k)
+
+    With exact balance ``W^d_jik = -F_ji D_ik``: F_ji cancels here too, so that one number an input
+    stands for its compartments on all neurons.
 
     Parameters
     ----------
@@ -311,42 +316,63 @@ def balance(inputs, traces, decoder):
         as samples.
     traces : array-like of shape (..., n_units)
         Spike traces z at the same steps.
-    decoder : array-like of shape (n_features, n_units)
-        Decoder weights D.
+    weights : array-like of shape (n_features, n_units) or (n_features, n_units, n_units)
+        Decoder weights D of a network with exact balance, or recurrent weights W^d: entry
+        [i, j, k] from neuron k onto the compartment of input i on neuron j.
 
     Returns
     -------
-    correlations : ndarray of shape (n_features,)
-        Pearson correlation over samples; 0 where one of the currents is constant.
+    correlations : ndarray of shape (n_features,) or (n_features, n_units)
+        Pearson correlation over samples, for every input, or for every compartment with entry
+        [i, j] that of input i on neuron j; 0 where one of the currents is constant.
 
     Raises
     ------
     ValueError
         If a value is not finite, the numbers of samples of `inputs` and `traces` differ, or the
-        shape of `decoder` does not fit.
+        shape of `weights` does not fit.
 
     See Also
     --------
     sample_traces : Traces from recorded spikes.
     decoder_loss : Sees also differences in size, to which a correlation is blind.
 
+    Notes
+    -----
+    With somatic balance a neuron is a single compartment, with the currents ``(F x)_j`` and
+    ``(W z)_j``, where W_jk is the weight from neuron k onto neuron j: these correlate by
+    ``balance(X @ F.T, traces, -W)``.
+
     Examples
     --------
     >>> from skdendbal.metrics import balance
     >>> inputs = [[0.0, 1.0], [1.0, 1.0], [3.0, 1.0]]
     >>> traces = [[0.0], [0.5], [1.5]]
-    >>> balance(inputs, traces, decoder=[[2.0], [0.0]]).round(3)
+    >>> balance(inputs, traces, weights=[[2.0], [0.0]]).round(3)
     array([-1.,  0.])
+
+    Of the two compartments of one input, the first is balanced:
+
+    >>> balance([[0.0], [1.0], [3.0]], [[0, 0], [1, 0], [3, 1]], [[[-2, 0], [0, -1]]]).round(3)
+    array([[-1.   , -0.945]])
     """
     x, z = _as_samples(inputs, "inputs"), _as_samples(traces, "traces")
     check_consistent_length(x, z)
-    decoder = check_array(decoder, dtype=np.float64, input_name="decoder")
-    if decoder.shape != (x.shape[1], z.shape[1]):
+    weights = check_array(weights, dtype=np.float64, allow_nd=True, input_name="weights")
+    exact = x.shape[1], z.shape[1]
+    learned = (*exact, z.shape[1])
+    if weights.shape not in (exact, learned):
         raise ValueError(
-            f"decoder has shape {decoder.shape}, but inputs and traces ask for "
-            f"{(x.shape[1], z.shape[1])}: pass weights of shape (n_features, n_units)."
+            f"weights have shape {weights.shape}, but inputs and traces ask for {exact} (decoder) "
+            f"or {learned} (dendrites): pass weights of the network that was sampled."
         )
-    return np.clip((_standardise(x) * _standardise(-z @ decoder.T)).sum(axis=0), -1.0, 1.0)
+    if weights.ndim == 2:
+        weights = -weights
+    # Recurrent currents are sums of traces: a basis of the traces replaces the samples.
+    basis, z = np.linalg.qr(_centre(z))
+    x = _standardise(x).T @ basis
+    currents = _unit(weights @ z.T, axis=-1)
+    return np.clip(np.einsum("ik,i...k->i...", x, currents), -1.0, 1.0)
 
 
 @validate_params({"axis": [Options(Integral, {0, 1})]}, prefer_skip_nested_validation=True)
@@ -465,8 +491,13 @@ def _unit(vectors, axis):
     return vectors / np.maximum(np.linalg.norm(vectors, axis=axis, keepdims=True), 1.0)
 
 
-def _standardise(samples):
-    """Centre columns and scale them to unit length; constant columns become zero."""
+def _centre(samples):
+    """Subtract the means of columns; constant columns become zero."""
     # Less the first sample a constant is zero exactly, whatever its mean is rounded to.
     samples = samples - samples[0]
-    return _unit(samples - samples.mean(axis=0), axis=0)
+    return samples - samples.mean(axis=0)
+
+
+def _standardise(samples):
+    """Centre columns and scale them to unit length; constant columns become zero."""
+    return _unit(_centre(samples), axis=0)

@@ -19,7 +19,6 @@ from threadpoolctl import ThreadpoolController
 from . import _kernels
 from .rules import Rule
 
-CALL = 1e8  # work of one kernel call, in about ns, so that Python regains control
 RATE_WINDOW = 0.05  # part of the horizon over which firing rates are averaged
 LOSS_POINTS = 100  # entries of the loss curve over one horizon
 NO_RECORD = np.empty((0, 3), dtype=np.int64)
@@ -124,7 +123,7 @@ class Settings:
         n_rows : int
             At least one.
         """
-        return max(1, int(CALL / (self.n_components * (4 * self.n_steps + n_features))))
+        return max(1, int(_kernels.CALL / (self.n_components * (4 * self.n_steps + n_features))))
 
     @property
     def clock(self):

@@ -164,8 +164,8 @@ class LearnedDendritic(Rule, ABC):
 
     The potential of input i on neuron j is ``u_ji = F_ji x_i + sum_k W^d_jik z_k``, and dendritic
     weights learn to balance it, ``dW^d_jik = -eta_W z_k u_ji``. Recurrent weights onto the soma
-    are their sums over i. Feedforward weights keep their sign, so that input must not be
-    negative.
+    are their sums over i. Feedforward weights start positive and cannot follow negative input,
+    which must not occur.
 
     Parameters
     ----------
@@ -325,23 +325,33 @@ class DendriticSimultaneous(LearnedDendritic):
 
     def _learn_inputs(self, network, sums, step):
         intervals, settings = sums.intervals, sums.intervals.settings
-        _kernels.call(
-            _kernels.learn_simultaneously,
-            intervals.traces,
-            intervals.lanes,
-            intervals.firsts,
-            intervals.stops,
-            intervals.new,
-            intervals.old,
-            settings.fade,
-            settings.decay,
-            max(1, round(STRETCH / settings.dt)),
-            FLOOR,
-            self.feedforward_rate * step,
-            self.recurrent_rate * step,
-            network.weights["feedforward"],
-            network.weights["dendritic"],
-        )
+        n_features, n_units = network.decoder.shape
+        stretch = max(1, round(STRETCH / settings.dt))
+        n_stretches = sums.n_steps / stretch + len(intervals.traces)
+        work = n_features * n_units * (n_units * len(intervals.traces) + n_stretches)
+        # inputs learn independently: a few at a time, so that Python regains control
+        for features in np.array_split(
+            np.arange(n_features), min(n_features, 1 + int(work / _kernels.CALL))
+        ):
+            _kernels.call(
+                _kernels.learn_simultaneously,
+                intervals.traces,
+                intervals.lanes,
+                intervals.firsts,
+                intervals.stops,
+                intervals.new,
+                intervals.old,
+                settings.fade,
+                settings.decay,
+                stretch,
+                FLOOR,
+                LARGEST,
+                self.feedforward_rate * step,
+                self.recurrent_rate * step,
+                features,
+                network.weights["feedforward"],
+                network.weights["dendritic"],
+            )
 
 
 @dataclass(frozen=True)

@@ -302,7 +302,9 @@ def learn_dendritic_per_step(rule, X, n_test, raster, n_z, dt, tau, n_steps, rho
             for j in range(n_z):
                 self_weight = 0.0
                 for m in range(n_x):
-                    u[j, m] = F[j, m] * x[m] + (Wd[j, m] * z).sum()
+                    u[j, m] = F[j, m] * x[m]
+                    for k_z in range(n_z):
+                        u[j, m] += Wd[j, m, k_z] * z[k_z]
                     self_weight += Wd[j, m, j]
                 p[j] = 1 / (1 + np.exp(-(u[j].sum() + c * self_weight + b[j]) / sigma**2))
             if len(raster) > 0:
@@ -322,7 +324,10 @@ def learn_dendritic_per_step(rule, X, n_test, raster, n_z, dt, tau, n_steps, rho
                         else:
                             v -= z[j] * f * x[m]
                             F[j, m] += dt * eta_F * (z[j] * x[m] + v * by_f)
-                        Wd[j, m] -= dt * eta_W * (z * u[j, m] + decay * Wd[j, m])
+                        for k_z in range(n_z):
+                            Wd[j, m, k_z] -= (
+                                dt * eta_W * (z[k_z] * u[j, m] + decay * Wd[j, m, k_z])
+                            )
                 D += dt * eta_D * np.outer(x - D @ z, z)
                 b += dt * eta_b * (rho * dt - spikes)
                 sigma += dt * eta_s * (sigma_inf**2 - sigma**2) / sigma

@@ -241,16 +241,45 @@ def test_bad_traces_are_refused():
 # Balance
 
 
-def test_balance_equals_the_correlation_of_currents(net, stream):
+def correlation_of_currents(feedforward, recurrent):
+    return [stats.pearsonr(f, r)[0] for f, r in zip(feedforward.T, recurrent.T, strict=True)]
+
+
+def test_exact_balance_equals_the_correlation_of_currents(net, stream):
     F, D = net.decoder.T, net.decoder
     got = metrics.balance(stream.x, stream.z, D)
     assert got.shape == (16,)
     for neuron in (0, 8):
         feedforward = F[neuron] * stream.x
         recurrent = -F[neuron] * (stream.z @ D.T)
-        expected = [stats.pearsonr(feedforward[:, i], recurrent[:, i])[0] for i in range(16)]
-        assert_allclose(got, expected, rtol=1e-9)
+        assert_allclose(got, correlation_of_currents(feedforward, recurrent), rtol=1e-9)
     assert got.mean() < -0.7  # a trained network is balanced
+
+
+def test_learned_balance_equals_the_correlation_of_currents(stream):
+    rng = np.random.default_rng(0)
+    F, W = rng.gamma(1.0, size=(9, 16)), rng.standard_normal((16, 9, 9))
+    got = metrics.balance(stream.x, stream.z, W)
+    assert got.shape == (16, 9)
+    for neuron in range(9):
+        feedforward, recurrent = F[neuron] * stream.x, stream.z @ W[:, neuron].T
+        assert_allclose(got[:, neuron], correlation_of_currents(feedforward, recurrent), rtol=1e-8)
+
+
+def test_dendritic_weights_that_balance_exactly(net, stream):
+    F, D = np.random.default_rng(0).gamma(1.0, size=(9, 16)), net.decoder
+    W = -F.T[:, :, None] * D[:, None, :]
+    expected = np.repeat(metrics.balance(stream.x, stream.z, D)[:, None], 9, axis=1)
+    assert_allclose(metrics.balance(stream.x, stream.z, W), expected, rtol=1e-12)
+
+
+def test_somatic_balance_equals_the_correlation_of_currents(net, stream):
+    F, W = net.decoder.T, np.random.default_rng(0).standard_normal((9, 9))
+    feedforward, recurrent = stream.x @ F.T, stream.z @ W.T
+    got = metrics.balance(feedforward, stream.z, -W)
+    assert_allclose(got, correlation_of_currents(feedforward, recurrent), rtol=1e-9)
+    # the exact rule's own recurrent weights balance the soma, too
+    assert metrics.balance(feedforward, stream.z, -net.recurrent.T).mean() < -0.7
 
 
 def test_balance_of_samples_from_rest(net):
@@ -267,17 +296,33 @@ def test_limits_of_balance():
     z = np.random.default_rng(0).gamma(1.0, size=(200, 4))
     decoder = np.random.default_rng(1).standard_normal((5, 4))
     x = z @ decoder.T
-    assert_allclose(metrics.balance(3 * x, z, decoder), -1)
-    assert_allclose(metrics.balance(-x, z, decoder), 1)
-    assert_array_equal(metrics.balance(0 * x, z, decoder), 0)
-    assert_array_equal(metrics.balance(x, 0 * z, decoder), 0)
+    for weights in (decoder, -np.repeat(decoder[:, None], 4, axis=1)):
+        assert_allclose(metrics.balance(3 * x, z, weights), -1)
+        assert_allclose(metrics.balance(-x, z, weights), 1)
+        assert_array_equal(metrics.balance(0 * x, z, weights), 0)
+        assert_array_equal(metrics.balance(x, 0 * z, weights), 0)
+        assert_array_equal(metrics.balance(x, z, 0 * weights), 0)
 
 
-def test_balance_of_what_does_not_fit():
+def test_balance_of_fewer_samples_than_units():
+    rng = np.random.default_rng(0)
+    x, z, W = rng.random((3, 2)), rng.random((3, 6)), rng.standard_normal((2, 6, 6))
+    got = metrics.balance(x, z, W)
+    for neuron in range(6):
+        expected = correlation_of_currents(x, z @ W[:, neuron].T)
+        assert_allclose(got[:, neuron], expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(5, 2), (2, 5, 2), (2, 5, 5, 5)])
+def test_balance_of_what_does_not_fit(shape):
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         metrics.balance(np.ones((3, 2)), np.ones((4, 5)), np.ones((2, 5)))
-    with pytest.raises(ValueError, match=r"inputs and traces ask for \(2, 5\): pass weights"):
-        metrics.balance(np.ones((4, 2)), np.ones((4, 5)), np.ones((5, 2)))
+    with pytest.raises(
+        ValueError, match=r"ask for \(2, 5\) \(decoder\) or \(2, 5, 5\) \(dendrites\)"
+    ):
+        metrics.balance(np.ones((4, 2)), np.ones((4, 5)), np.ones(shape))
+    with pytest.raises(ValueError, match="Input weights contains NaN"):
+        metrics.balance(np.ones((4, 2)), np.ones((4, 5)), np.full((2, 5), np.nan))
 
 
 # Sparseness

@@ -1,0 +1,96 @@
+"""
+Learned dendritic rules against learning in every step
+======================================================
+
+Time of a presentation of 100 ms while a network learns, of the package and of the naive twin of
+``tests/naive.py``, which changes every weight in every step and is compiled by numba: one thread,
+interleaved, medians of five. Sizes are those of the published bars and digits, and of the digits
+of scikit-learn. ::
+
+    python docs/benchmarks/learned_rules.py
+"""
+
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numba import njit
+from rich.console import Console
+from rich.table import Table
+
+from skdendbal import network, rules
+
+sys.path.append(str(Path(__file__).parents[2] / "tests"))
+import naive
+
+REPEATS = 5
+SIZES = {  # n_features, n_components, dt in ms, presentations of the package, of the twin
+    "bars 4x4": (16, 8, 1.0, 200, 200),
+    "digits, published": (256, 9, 0.1, 20, 20),
+    "digits, 64 neurons": (64, 64, 0.25, 10, 1),
+}
+RATE = 15.0  # Hz
+NOISE = 0.1**0.5
+SHARED = rules.Dendritic(decoder_rate=5e-6, initial_noise=NOISE, one_spike_per_step=False)
+NAMES = ("decay", "slow", "simultaneous")
+twin = njit(naive.learn_dendritic_per_step)
+
+
+def learn_in_every_step(name, rule, X, settings):
+    """Let the naive twin learn."""
+    return twin(
+        name,
+        X,
+        0,
+        np.zeros((0, 0, 0), dtype=bool),
+        settings.n_components,
+        settings.dt,
+        settings.tau,
+        settings.n_steps,
+        settings.rate / 1e3,
+        rule.initial_noise,
+        settings.noise,
+        rule.decoder_rate,
+        rule.feedforward_rate,
+        getattr(rule, "average_rate", 0.0),
+        rule.recurrent_rate,
+        getattr(rule, "decay", 0.0),
+        rule.homeostasis_rate,
+        0.0,
+        rule.self_inhibition,
+        0,
+    )
+
+
+def measure(name, n_features, n_components, dt, n_ours, n_twin):
+    """Return medians of the time of a presentation in us, of the package and of the twin."""
+    cls = rules.RULES[f"dendritic-{name}"]
+    rule = cls(**asdict(SHARED), feedforward_rate=2e-6, recurrent_rate=2e-5)
+    settings = network.Settings(
+        n_components, rule, RATE, NOISE, dt, 10.0, 100.0, 1, 1.0, horizon=10_000
+    )
+    X = np.random.default_rng(0).random((max(n_ours, n_twin), n_features))
+    net = network.initialise(settings, n_features, seed=0)
+    network.run(net, settings, X)  # compiles, and reaches the target rate
+    learn_in_every_step(name, rule, X[:1], settings)
+    ours, of_twin = [], []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        network.run(net, settings, X[:n_ours])
+        middle = time.perf_counter()
+        learn_in_every_step(name, rule, X[:n_twin], settings)
+        ours.append((middle - start) / n_ours * 1e6)
+        of_twin.append((time.perf_counter() - middle) / n_twin * 1e6)
+    return np.median(ours), np.median(of_twin)
+
+
+table = Table(title="Learning during 100 ms, one thread")
+for column in ("network", "rule", "package (us)", "every step (us)", "ratio"):
+    table.add_column(column, justify="left" if column in ("network", "rule") else "right")
+for size, shape in SIZES.items():
+    for name in NAMES:
+        ours, of_twin = measure(name, *shape)
+        table.add_row(size, name, f"{ours:.0f}", f"{of_twin:.0f}", f"{of_twin / ours:.0f}")
+Console().print(table)

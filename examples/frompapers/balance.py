@@ -1,0 +1,155 @@
+"""
+Mikulasch et al. 2021: how tight balance becomes
+================================================
+
+On 4x4 bars (of one index with p = 0.7) recurrent connections learn to balance feedforward input:
+in every dendritic compartment (dendritic balance with weight decay), or at the soma only (somatic
+balance). The upper row shows how, over learning, feedforward and recurrent currents come to
+correlate by -1, and recurrent weights to be those of exact balance, W^d_jik = -F_ji D_ik, or their
+sums over inputs at the soma, W = -F D. The lower row shows these weights at the end (seed 0).
+
+Both rules balance the soma. With somatic balance that does not tell a synapse the coding error of
+its own input, and the decoder loss stays higher. Both networks share decoder rule, decoder rate
+and noise schedule. Lines are medians over compartments or neurons of all seeds, bands hold the
+middle half; the distance between weights is relative to the size of those of exact balance. ::
+
+    python examples/frompapers/balance.py --scale 0.1 --seeds 3
+"""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import experiment
+import numpy as np
+from matplotlib.figure import Figure
+from settings import BARS_SMALL_SHORT, Phase
+
+from skdendbal import metrics, network
+from skdendbal.datasets import make_bars
+
+SIDE = 4
+CORRELATION = 0.7
+CHECKPOINTS = np.geomspace(500, 500_000, 19).round().astype(int)  # published stimuli
+CURVES = {
+    ("decay", "compartments"): "C0",
+    ("decay", "soma"): "C2",
+    ("somatic", "soma"): "C1",
+}
+
+
+def sample(net, settings, X):
+    """Return inputs and traces at every step of a stream of stimuli.
+
+    The first stimulus is left out: after it, traces from before the stream are forgotten.
+    """
+    _, spikes = network.run(net, settings, X, learn=False, record=True)
+    spikes["time"] += settings.presentation_time * spikes["row"]
+    spikes["row"] = 0
+    traces = metrics.sample_traces(
+        spikes,
+        settings.n_components,
+        n_rows=1,
+        presentation_time=settings.presentation_time * len(X),
+        dt=settings.dt,
+        tau=settings.tau,
+        every=settings.dt,
+    )
+    fade = settings.fade[:, None]
+    inputs = fade * X[1:, None] + (1.0 - fade) * X[:-1, None]
+    return inputs.reshape(-1, X.shape[1]), traces[0, settings.n_steps :]
+
+
+def look(net, settings, X):
+    """Return balance and recurrent weights in the soma and, if they learn, in compartments."""
+    x, z = sample(net, settings, X)
+    F, D, W = net.weights["feedforward"].T, net.decoder, net.recurrent.T
+    places = {"soma": (metrics.balance(x @ F.T, z, -W), W, -F @ D)}
+    if "dendritic" in net.weights:
+        Wd = net.weights["dendritic"]
+        correlations = np.sign(F.T) * metrics.balance(x, z, Wd)
+        places["compartments"] = correlations, Wd, -F.T[:, :, None] * D[:, None, :]
+    return [
+        {
+            "place": place,
+            "stimuli": net.n_presentations,
+            "correlation": np.median(correlations),
+            "distance": np.linalg.norm(weights - exact) / np.linalg.norm(exact),
+            "correlations": correlations.ravel(),
+            "weights": weights.ravel(),
+            "exact weights": exact.ravel(),
+        }
+        for place, (correlations, weights, exact) in places.items()
+    ]
+
+
+def measure(rule, scale, seed):
+    """Learn small bars with one rule and look at the balance on the way."""
+    rng = np.random.RandomState(seed)
+
+    def draw(n):
+        return make_bars(n, SIDE, CORRELATION, random_state=rng)
+
+    published = BARS_SMALL_SHORT[rule]
+    net = network.initialise(published.settings, SIDE**2, seed)
+    X_test = draw(published.n_test)
+    first, last = published.phases[0], published.phases[-1]
+    course = []
+    for start, end in pairwise([0, *CHECKPOINTS]):
+        rule_now = (first if end <= first.n_stimuli else last).rule
+        stretch = replace(published, phases=(Phase(end - start, rule_now),))
+        experiment.train(net, stretch, draw, scale)
+        course += look(net, stretch.settings, X_test)
+    return {**experiment.test(net, published, draw), "course": course}
+
+
+options = experiment.command_line(__doc__, scale=0.1, seeds=3).parse_args()
+rows = experiment.run_all(measure, [{"rule": "decay"}, {"rule": "somatic"}], options)
+points = [
+    {"rule": row["rule"], "seed": row["seed"], **point}
+    for row in rows
+    for point in row.pop("course")
+]
+experiment.save_rows(rows, options, "runs")
+experiment.save_rows(points, options, "course")
+
+figure = Figure(figsize=(8, 7), layout="constrained")
+(currents, distances), (dendrites, somas) = figure.subplots(2, 2)
+table = []
+for (rule, place), colour in CURVES.items():
+    curve = [point for point in points if (point["rule"], point["place"]) == (rule, place)]
+    # Arrays of shape (seeds, checkpoints, ...)
+    stimuli, distance, correlations = (
+        np.array([point[name] for point in curve]).reshape(options.seeds, len(CHECKPOINTS), -1)
+        for name in ("stimuli", "distance", "correlations")
+    )
+    low, median, high = np.quantile(correlations, [0.25, 0.5, 0.75], axis=(0, 2))
+    distance = np.median(distance, axis=(0, 2))
+    style = {"color": colour, "label": f"{rule}, {place}"}
+    currents.plot(stimuli[0], median, **style)
+    currents.fill_between(stimuli[0, :, 0], low, high, color=colour, alpha=0.25, lw=0)
+    distances.plot(stimuli[0], distance, **style)
+    final = curve[len(CHECKPOINTS) - 1]
+    ax = somas if place == "soma" else dendrites
+    ax.plot(final["exact weights"], final["weights"], ".", **style)
+    table.append(
+        {
+            "rule": rule,
+            "place": place,
+            "correlation": f"{median[-1]:.2f} ({low[-1]:.2f} to {high[-1]:.2f})",
+            "distance": f"{distance[-1]:.3f}",
+            "decoder loss": f"{np.median([r['loss'] for r in rows if r['rule'] == rule]):.4f}",
+        }
+    )
+experiment.print_table(table, options, "Balance on 4x4 bars at the end of learning")
+
+currents.set(xscale="log", ylim=(-1, 0.2), ylabel="correlation of currents")
+distances.set(xscale="log", yscale="log", ylim=(0.01, 1))
+distances.set_ylabel("distance from weights of exact balance")
+for ax in (currents, distances):
+    ax.set(xlabel="stimuli")
+for ax, symbol in ((dendrites, "W$^d$"), (somas, "W")):
+    ax.axline((0, 0), slope=1, color="0.7", lw=1, zorder=0)
+    ax.set(xlabel="weights of exact balance", ylabel=f"learned {symbol}")
+for ax in (currents, dendrites, somas):
+    ax.legend()
+experiment.save_figure(figure, options)

@@ -1,0 +1,78 @@
+"""
+Mikulasch et al. 2021: bars with correlated occurrence
+======================================================
+
+Images of 8x8 pixels hold two bars. With probability p these are the horizontal and the vertical
+bar of one index, so that neurons that stand for single bars have to fire together. A network with
+dendritic balance (exact) keeps its decoder loss for any p; with somatic balance the loss suffers
+once bars are correlated, until at p = 1 whole crosses are the better parts for both.
+
+Both networks share decoder rule, decoder rate and noise schedule. The table shows the median over
+seeds with its 95 % bootstrap interval, and at scale 0.1 the range of a reference simulation. ::
+
+    python examples/frompapers/bars.py --scale 0.1 --seeds 10
+"""
+
+import experiment
+import numpy as np
+from matplotlib.figure import Figure
+from settings import BARS, BARS_REFERENCE
+
+from skdendbal import network
+from skdendbal.datasets import make_bars
+
+SIDE = 8
+POINTS = np.linspace(0, 1, 21).round(2).tolist()
+
+
+def measure(rule, p, scale, seed):
+    """Learn bars of one correlation with one rule."""
+    rng = np.random.RandomState(seed)
+
+    def draw(n):
+        return make_bars(n, SIDE, p, random_state=rng)
+
+    net = network.initialise(BARS[rule].settings, SIDE**2, seed)
+    experiment.train(net, BARS[rule], draw, scale)
+    return experiment.test(net, BARS[rule], draw)
+
+
+def reference(rule, p):
+    """Return the range of the reference simulation as text."""
+    bounds = BARS_REFERENCE.get((rule, p))
+    return "" if bounds is None else "{:.4f}-{:.4f}".format(*bounds)
+
+
+parser = experiment.command_line(__doc__, scale=0.1, seeds=10)
+parser.add_argument("--points", type=float, nargs="+", default=POINTS, help="values of p (0 to 1)")
+options = parser.parse_args()
+points = [{"rule": rule, "p": p} for rule in BARS for p in options.points]
+rows = experiment.run_all(measure, points, options)
+summary = experiment.summarise(rows, by=["rule", "p"])
+experiment.save_rows(rows, options, "runs")
+experiment.save_rows(summary, options, "summary")
+
+lines = {(line["rule"], line["p"]): line for line in summary}
+table = []
+for p in options.points:
+    row = {"p": p}
+    for rule in BARS:
+        row[rule] = experiment.with_interval(lines[rule, p], "loss")
+        if options.scale == 0.1:
+            row[f"reference {rule}"] = reference(rule, p)
+    row["ratio"] = f"{lines['somatic', p]['loss'] / lines['dendritic', p]['loss']:.2f}"
+    table.append(row)
+experiment.print_table(table, options, "Decoder loss on 8x8 bars")
+
+figure = Figure(figsize=(5, 4), layout="constrained")
+ax = figure.subplots()
+for rule in BARS:
+    loss, low, high = (
+        [lines[rule, p][name] for p in options.points]
+        for name in ("loss", "loss_low", "loss_high")
+    )
+    ax.plot(options.points, loss, ".-", label=f"{rule} balance")
+    ax.fill_between(options.points, low, high, alpha=0.3)
+ax.set(xlabel="probability p of correlated bars", ylabel="decoder loss", ylim=(0, None))
+ax.legend()
+experiment.save_figure(figure, options)
