@@ -236,98 +236,89 @@ def decoder_loss(x, traces_after, D):
     return 0.5 / x.shape[1] * np.mean(((x - traces_after @ D.T) ** 2).sum(axis=1))
 
 
-def learn_per_step(rule, X, n_test, n_z, dt, tau, n_steps, rho, sigma, sigma_inf, eta_D, eta_F,
-                   eta_W, eta_b, eta_s, c, seed):  # fmt: skip
+def arguments(settings):
+    """What :func:`learn_per_step` takes from the settings of a network."""
+    rule = settings.rule
+    return (
+        settings.n_components,
+        settings.dt,
+        settings.tau,
+        settings.n_steps,
+        settings.rate / 1e3,
+        rule.initial_noise,
+        settings.noise,
+        rule.decoder_rate,
+        getattr(rule, "feedforward_rate", rule.decoder_rate),
+        getattr(rule, "average_rate", 0.0),
+        getattr(rule, "recurrent_rate", 0.0),
+        getattr(rule, "decay", 0.0),
+        rule.homeostasis_rate,
+        rule.annealing / (settings.horizon * settings.presentation_time),
+        rule.self_inhibition,
+    )
+
+
+def learn_per_step(rule, X, n_test, raster, n_z, dt, tau, n_steps, rho, sigma, sigma_inf, eta_D,
+                   eta_F, eta_Fbar, eta_W, decay, eta_b, eta_s, c, seed):  # fmt: skip
     """A rule, literally: every part in every step, as explicit Euler steps.
 
-    The bias is scaled, and learning is off for the last `n_test` stimuli, which continue the
-    stream. Returns the decoder loss over them. Plain enough to be compiled by numba as it is.
+    The bias is scaled; F starts at 0.001 in the learned dendritic rules. Spikes are those of
+    `raster` (n_presentations, n_steps, n_z), or drawn where that is empty. Learning is off for
+    the last `n_test` stimuli, which continue the stream. Returns the decoder loss over them, F,
+    W^d and D. Plain enough to be compiled by numba as it is.
     """
     np.random.seed(seed)
     n_x = X.shape[1]
-    F, D, W = np.zeros((n_z, n_x)), np.zeros((n_x, n_z)), np.zeros((n_z, n_z))
-    z = np.zeros(n_z)
+    learned = rule == "decay" or rule == "slow" or rule == "simultaneous"
+    F = np.full((n_z, n_x), 1e-3 if learned else 0.0)
+    Fbar, D = F.copy(), np.zeros((n_x, n_z))
+    W, Wd = np.zeros((n_z, n_z)), np.zeros((n_z, n_x, n_z))
+    u_dendritic, z = np.zeros((n_z, n_x)), np.zeros(n_z)
     b = np.full(n_z, np.log(rho * dt / (1 - rho * dt))) * sigma**2
     loss = 0.0
     x_old = X[0]
     for i in range(len(X)):
         learning = i < len(X) - n_test
-        for k in range(1, n_steps + 1):
-            w = min(1.0, k / (0.3 * n_steps))
+        for step in range(1, n_steps + 1):
+            w = min(1.0, step / (0.3 * n_steps))
             x = w * X[i] + (1 - w) * x_old
             if rule == "dendritic":
                 W = -F @ D
-            u = F @ x + W @ z
-            p = 1 / (1 + np.exp(-(u + c * np.diag(W) + b) / sigma**2))
-            spikes = (np.random.random(n_z) < p).astype(np.float64)
+            u, w_self = F @ x + W @ z, np.diag(W).copy()
+            if learned:
+                for j in range(n_z):
+                    for m in range(n_x):
+                        v = F[j, m] * x[m]
+                        for k in range(n_z):
+                            v += Wd[j, m, k] * z[k]
+                        u_dendritic[j, m] = v
+                        w_self[j] += Wd[j, m, j]
+                u = u_dendritic.sum(axis=1)
+            p = 1 / (1 + np.exp(-(u + c * w_self + b) / sigma**2))
+            if len(raster) > 0:
+                spikes = raster[i, step - 1].astype(np.float64)
+            else:
+                spikes = (np.random.random(n_z) < p).astype(np.float64)
             if learning:
                 if rule == "dendritic":
                     F += dt * eta_F * np.outer(z, x - F.T @ z)
                 if rule == "somatic":
                     F += dt * eta_F * (np.outer(z, x) - F * (z**2).reshape(-1, 1))
                     W -= dt * eta_W * np.outer(u, z)
-                D += dt * eta_D * np.outer(x - D @ z, z)
-                b += dt * eta_b * (rho * dt - spikes)
-                sigma += dt * eta_s * (sigma_inf**2 - sigma**2) / sigma
-            z = z * np.exp(-dt / tau) + spikes
-            if not learning:
-                loss += ((x - D @ z) ** 2).sum()
-        x_old = X[i]
-    return 0.5 * loss / n_x / (n_test * n_steps)
-
-
-def learn_dendritic_per_step(rule, X, n_test, raster, n_z, dt, tau, n_steps, rho, sigma,
-                             sigma_inf, eta_D, eta_F, eta_Fbar, eta_W, decay, eta_b, eta_s, c,
-                             seed):  # fmt: skip
-    """A learned dendritic rule, literally: every part in every step, as explicit Euler steps.
-
-    F starts at 0.001 and the bias is scaled. Spikes are those of `raster`
-    (n_presentations, n_steps, n_z), or drawn where that is empty. Learning is off for the last
-    `n_test` stimuli, which continue the stream. Returns the decoder loss over them, F, W^d and
-    D. Plain enough to be compiled by numba as it is.
-    """
-    np.random.seed(seed)
-    n_x = X.shape[1]
-    F = np.full((n_z, n_x), 1e-3)
-    Fbar, D, Wd = F.copy(), np.zeros((n_x, n_z)), np.zeros((n_z, n_x, n_z))
-    u, p, z = np.zeros((n_z, n_x)), np.zeros(n_z), np.zeros(n_z)
-    b = np.full(n_z, np.log(rho * dt / (1 - rho * dt))) * sigma**2
-    loss = 0.0
-    x_old = X[0]
-    for i in range(len(X)):
-        learning = i < len(X) - n_test
-        for k in range(1, n_steps + 1):
-            w = min(1.0, k / (0.3 * n_steps))
-            x = w * X[i] + (1 - w) * x_old
-            for j in range(n_z):
-                self_weight = 0.0
-                for m in range(n_x):
-                    u[j, m] = F[j, m] * x[m]
-                    for k_z in range(n_z):
-                        u[j, m] += Wd[j, m, k_z] * z[k_z]
-                    self_weight += Wd[j, m, j]
-                p[j] = 1 / (1 + np.exp(-(u[j].sum() + c * self_weight + b[j]) / sigma**2))
-            if len(raster) > 0:
-                spikes = raster[i, k - 1].astype(np.float64)
-            else:
-                spikes = (np.random.random(n_z) < p).astype(np.float64)
-            if learning:
-                for j in range(n_z):
-                    for m in range(n_x):
-                        f, v = F[j, m], z[j] * u[j, m]
-                        by_f = np.sign(f) / max(0.002, abs(f))
-                        if rule == "decay":
-                            F[j, m] += dt * eta_F * (v * by_f - decay * f)
-                        elif rule == "slow":
-                            Fbar[j, m] += dt * eta_Fbar * v
-                            F[j, m] += dt * eta_F * (Fbar[j, m] / f - f)
-                        else:
-                            v -= z[j] * f * x[m]
-                            F[j, m] += dt * eta_F * (z[j] * x[m] + v * by_f)
-                        for k_z in range(n_z):
-                            Wd[j, m, k_z] -= (
-                                dt * eta_W * (z[k_z] * u[j, m] + decay * Wd[j, m, k_z])
-                            )
+                if learned:
+                    for j in range(n_z):
+                        for m in range(n_x):
+                            f, v = F[j, m], u_dendritic[j, m]
+                            by_f = np.sign(f) / max(0.002, abs(f))
+                            if rule == "decay":
+                                F[j, m] += dt * eta_F * (z[j] * v * by_f - decay * f)
+                            elif rule == "slow":
+                                Fbar[j, m] += dt * eta_Fbar * z[j] * v
+                                F[j, m] += dt * eta_F * (Fbar[j, m] / f - f)
+                            else:
+                                F[j, m] += dt * eta_F * z[j] * (x[m] + (v - f * x[m]) * by_f)
+                            for k in range(n_z):
+                                Wd[j, m, k] -= dt * eta_W * (z[k] * v + decay * Wd[j, m, k])
                 D += dt * eta_D * np.outer(x - D @ z, z)
                 b += dt * eta_b * (rho * dt - spikes)
                 sigma += dt * eta_s * (sigma_inf**2 - sigma**2) / sigma

@@ -521,35 +521,25 @@ def test_published_bars():
     assert 0.0092 <= round(np.median(losses), 4) <= 0.0099
 
 
+NO_RASTER = np.empty((0, 0, 0), dtype=bool)  # spikes are drawn
+
+
+@pytest.fixture(scope="module")
+def learn_per_step():
+    return njit(naive.learn_per_step)
+
+
 @pytest.mark.parametrize(("name", "rule"), [("dendritic", BARS.rule), ("somatic", SOMATIC_BARS)])
-def test_learning_once_a_presentation_equals_learning_in_every_step_on_bars(name, rule):
+def test_learning_once_a_presentation_equals_learning_in_every_step_on_bars(
+    name, rule, learn_per_step
+):
     settings = replace(BARS, n_components=8, rule=rule)
-    learn_per_step = njit(naive.learn_per_step)
     losses, literal = [], []
     for seed in range(3):
         X = make_bars(50_500, 4, 0.7, random_state=seed)
         losses.append(bars_loss(settings, X))
-        literal.append(
-            learn_per_step(
-                name,
-                X,
-                500,
-                8,
-                settings.dt,
-                settings.tau,
-                settings.n_steps,
-                settings.rate / 1e3,
-                rule.initial_noise,
-                settings.noise,
-                rule.decoder_rate,
-                getattr(rule, "feedforward_rate", rule.decoder_rate),
-                getattr(rule, "recurrent_rate", 0.0),
-                rule.homeostasis_rate,
-                rule.annealing / (settings.horizon * settings.presentation_time),
-                rule.self_inhibition,
-                seed,
-            )
-        )
+        arguments = naive.arguments(settings)
+        literal.append(learn_per_step(name, X, 500, NO_RASTER, *arguments, seed)[0])
     assert np.mean(losses) == pytest.approx(np.mean(literal), rel=0.03)
     if name == "dendritic":  # the reference simulation found .0358 to .0369
         assert 0.0358 <= round(np.median(losses), 4) <= 0.0369
@@ -572,36 +562,8 @@ DENDRITIC_BARS = {
 }
 
 
-def learn_literally(settings, X, n_test, raster, seed=0):
-    """Decoder loss, F, W^d and D of a learned dendritic rule that works in every step."""
-    rule = settings.rule
-    name = type(rule).__name__.removeprefix("Dendritic").lower()
-    return njit(naive.learn_dendritic_per_step)(
-        name,
-        X,
-        n_test,
-        raster,
-        settings.n_components,
-        settings.dt,
-        settings.tau,
-        settings.n_steps,
-        settings.rate / 1e3,
-        rule.initial_noise,
-        settings.noise,
-        rule.decoder_rate,
-        rule.feedforward_rate,
-        getattr(rule, "average_rate", 0.0),
-        rule.recurrent_rate,
-        getattr(rule, "decay", 0.0),
-        rule.homeostasis_rate,
-        rule.annealing / (settings.horizon * settings.presentation_time),
-        rule.self_inhibition,
-        seed,
-    )
-
-
 @pytest.mark.parametrize("name", DENDRITIC_BARS)
-def test_learned_dendritic_weights_are_those_of_learning_in_every_step(name):
+def test_learned_dendritic_weights_are_those_of_learning_in_every_step(name, learn_per_step):
     cls, rates, n = DENDRITIC_BARS[name]
     settings = replace(BARS, n_components=8, rule=cls(**asdict(BARS.rule), **rates))
     X = make_bars(n + 500, 4, 0.7, random_state=0)
@@ -610,7 +572,7 @@ def test_learned_dendritic_weights_are_those_of_learning_in_every_step(name):
     _, spikes = network.run(net, settings, X[:n], record=True)
     raster = np.zeros((n, 100, 8), dtype=bool)
     raster[spikes["row"], np.rint(spikes["time"]).astype(int), spikes["unit"]] = True
-    _, F, Wd, D = learn_literally(settings, X[:n], 0, raster)
+    _, F, Wd, D = learn_per_step(name, X[:n], 0, raster, *naive.arguments(settings), 0)
     dendritic = net.weights["dendritic"].transpose(1, 0, 2)
     feedforward = net.weights["feedforward"].T
     assert np.corrcoef(dendritic.ravel(), Wd.ravel())[0, 1] > 0.99
@@ -626,7 +588,7 @@ def test_learned_dendritic_weights_are_those_of_learning_in_every_step(name):
     assert losses[0] == pytest.approx(losses[1], rel=0.03)
 
 
-def test_simultaneous_learning_equals_learning_in_every_step_to_rounding():
+def test_simultaneous_learning_equals_learning_in_every_step_to_rounding(learn_per_step):
     # as long as no feedforward weight changes its sign
     cls, rates, _ = DENDRITIC_BARS["simultaneous"]
     settings = replace(BARS, n_components=8, rule=cls(**asdict(BARS.rule), **rates))
@@ -636,7 +598,8 @@ def test_simultaneous_learning_equals_learning_in_every_step_to_rounding():
     _, spikes = network.run(net, settings, X, record=True)
     raster = np.zeros((1000, 100, 8), dtype=bool)
     raster[spikes["row"], np.rint(spikes["time"]).astype(int), spikes["unit"]] = True
-    _, F, Wd, _ = learn_literally(settings, X, 0, raster)
+    arguments = naive.arguments(settings)
+    _, F, Wd, _ = learn_per_step("simultaneous", X, 0, raster, *arguments, 0)
     assert F.min() > 0.0
     np.testing.assert_allclose(net.weights["feedforward"].T, F, atol=1e-12)
     np.testing.assert_allclose(net.weights["dendritic"].transpose(1, 0, 2), Wd, atol=1e-12)

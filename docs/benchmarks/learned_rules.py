@@ -35,33 +35,12 @@ RATE = 15.0  # Hz
 NOISE = 0.1**0.5
 SHARED = rules.Dendritic(decoder_rate=5e-6, initial_noise=NOISE, one_spike_per_step=False)
 NAMES = ("decay", "slow", "simultaneous")
-twin = njit(naive.learn_dendritic_per_step)
+twin = njit(naive.learn_per_step)
 
 
-def learn_in_every_step(name, rule, X, settings):
+def learn_in_every_step(name, X, settings):
     """Let the naive twin learn."""
-    return twin(
-        name,
-        X,
-        0,
-        np.zeros((0, 0, 0), dtype=bool),
-        settings.n_components,
-        settings.dt,
-        settings.tau,
-        settings.n_steps,
-        settings.rate / 1e3,
-        rule.initial_noise,
-        settings.noise,
-        rule.decoder_rate,
-        rule.feedforward_rate,
-        getattr(rule, "average_rate", 0.0),
-        rule.recurrent_rate,
-        getattr(rule, "decay", 0.0),
-        rule.homeostasis_rate,
-        0.0,
-        rule.self_inhibition,
-        0,
-    )
+    twin(name, X, 0, np.empty((0, 0, 0), dtype=bool), *naive.arguments(settings), 0)
 
 
 def measure(name, n_features, n_components, dt, n_ours, n_twin):
@@ -74,13 +53,13 @@ def measure(name, n_features, n_components, dt, n_ours, n_twin):
     X = np.random.default_rng(0).random((max(n_ours, n_twin), n_features))
     net = network.initialise(settings, n_features, seed=0)
     network.run(net, settings, X)  # compiles, and reaches the target rate
-    learn_in_every_step(name, rule, X[:1], settings)
+    learn_in_every_step(name, X[:1], settings)
     ours, of_twin = [], []
     for _ in range(REPEATS):
         start = time.perf_counter()
         network.run(net, settings, X[:n_ours])
         middle = time.perf_counter()
-        learn_in_every_step(name, rule, X[:n_twin], settings)
+        learn_in_every_step(name, X[:n_twin], settings)
         ours.append((middle - start) / n_ours * 1e6)
         of_twin.append((time.perf_counter() - middle) / n_twin * 1e6)
     return np.median(ours), np.median(of_twin)

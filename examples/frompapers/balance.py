@@ -13,7 +13,7 @@ its own input, and the decoder loss stays higher. Both networks share decoder ru
 and noise schedule. Lines are medians over compartments or neurons of all seeds, bands hold the
 middle half; the distance between weights is relative to the size of those of exact balance. ::
 
-    python examples/frompapers/balance.py --scale 0.1 --seeds 3
+    python examples/frompapers/balance.py --scale 0.1 --seeds 5
 """
 
 from dataclasses import replace
@@ -102,7 +102,7 @@ def measure(rule, scale, seed):
     return {**experiment.test(net, published, draw), "course": course}
 
 
-options = experiment.command_line(__doc__, scale=0.1, seeds=3).parse_args()
+options = experiment.command_line(__doc__, scale=0.1, seeds=5).parse_args()
 rows = experiment.run_all(measure, [{"rule": "decay"}, {"rule": "somatic"}], options)
 points = [
     {"rule": row["rule"], "seed": row["seed"], **point}

@@ -101,8 +101,9 @@ table = [
 experiment.print_table(table, options, f"Digits, {name}")
 
 first = [row for row in rows if row["seed"] == 0]
-figure = Figure(figsize=(2.5 * len(first), 3.3), layout="constrained")
+figure = Figure(figsize=(2.5 * len(first), 3.0), layout="constrained")
 for ax, row in zip(figure.subplots(1, len(first)), first, strict=True):
-    DictionaryDisplay(row["weights"], image_shape=(SIDE, SIDE)).plot(ax)
+    display = DictionaryDisplay(row["weights"], image_shape=(SIDE, SIDE)).plot(ax)
+    display.im_.set(cmap="RdBu_r", clim=(-1.0, 1.0))  # the same whether or not signs differ
     ax.set_title(f"{row['rule']}, {row['dt']} ms\nloss {row['loss']:.4f}")
 experiment.save_figure(figure, options, f"_{name}")
