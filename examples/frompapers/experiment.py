@@ -40,7 +40,7 @@ from skdendbal import metrics, network
 CHUNK = 10_000  # stimuli held in memory at a time
 MOST_PER_SPIKE = 0.1  # by which a bias may move at a spike to keep pace with learning
 N_RESAMPLES = 10_000  # of the bootstrap
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 120)  # wide tables in files
 
 
 # Command line
