@@ -251,11 +251,11 @@ class DendriticSlow(LearnedDendritic):
     Parameters
     ----------
     {shared}
-    feedforward_rate : float, default=5e-6
+    feedforward_rate : float, default=1e-5
         Learning rate eta_F in 1/ms.
     recurrent_rate : float, default=1e-3
         Learning rate eta_W in 1/ms.
-    average_rate : float, default=5e-4
+    average_rate : float, default=1e-3
         Learning rate eta_Fbar in 1/ms, much larger than eta_F.
     pruned : float, default=None
         Fraction of dendritic weights that are pruned, from 0 to 1. None: no pruning.
@@ -263,8 +263,8 @@ class DendriticSlow(LearnedDendritic):
         Rate in 1/ms of the running mean C, with `pruned`.
     """
 
-    feedforward_rate: float = 5e-6
-    average_rate: float = 5e-4
+    feedforward_rate: float = 1e-5
+    average_rate: float = 1e-3
     pruned: float | None = None
     correlation_rate: float = 9e-5
 
@@ -364,13 +364,13 @@ class Somatic(Rule):
     Parameters
     ----------
     {shared}
-    feedforward_rate : float, default=5e-5
+    feedforward_rate : float, default=2e-5
         Learning rate eta_F in 1/ms.
     recurrent_rate : float, default=1e-3
         Learning rate eta_W in 1/ms.
     """
 
-    feedforward_rate: float = 5e-5
+    feedforward_rate: float = 2e-5
     recurrent_rate: float = 1e-3
 
     def initialise(self, n_features, n_components):
@@ -407,11 +407,13 @@ class SomaticUnwhitened(Somatic):
     Parameters
     ----------
     {shared}
-    feedforward_rate : float, default=5e-5
+    feedforward_rate : float, default=5e-6
         Learning rate eta_F in 1/ms.
     recurrent_rate : float, default=1e-3
         Learning rate eta_W in 1/ms.
     """
+
+    feedforward_rate: float = 5e-6
 
     needs_intervals: ClassVar[bool] = True
 
