@@ -87,7 +87,8 @@ class DendriticBalanceCoder(
             "somatic", "somatic-unwhitened"} or Rule, default="dendritic"
         Learning rule, by name or as an object of :mod:`skdendbal.rules` with rates of its own:
         exact dendritic balance; dendritic balance that is learned, in three variants, for `X`
-        that is not negative and at a cost in time and memory of n_features * n_components^2;
+        that is not negative, with n_features * n_components^2 weights and several times (the
+        simultaneous variant: dozens of times) as slow;
         or somatic balance with Hebbian-like plasticity, the baseline that the others improve
         on, in two variants.
     rate : float or "auto", default="auto"
@@ -117,7 +118,7 @@ class DendriticBalanceCoder(
         Factor on the learning rates of weights and decoder that belong to the rule.
     delay : float, default=None
         Transmission delay of the recurrent connections in ms, at least `dt` and rounded to a
-        multiple of it. None: one step.
+        multiple of it, less than `presentation_time`. None: one step.
     input_scale : float or "auto", default="auto"
         `X` is divided by it. "auto": the root mean squared row norm of the data of the first
         call to `fit` or `partial_fit`.
@@ -155,6 +156,12 @@ class DendriticBalanceCoder(
         horizon.
     n_silent_units_ : int
         Number of neurons whose firing rate is below a tenth of the target.
+    weights_ : dict of str to ndarray
+        Weights beside the decoder, in units of the scaled input: "recurrent", row k what a spike
+        of neuron k adds to the potentials (W^T), and those of the rule: "feedforward" (F^T,
+        shape (n_features, n_components); none in exact balance, where it is the decoder) and
+        "dendritic" (entry [i, j, k] from neuron k onto the compartment of input i on neuron j),
+        for example.
     to_hz_ : float
         Factor from codes to firing rates in Hz, ``1000 (1 - exp(-dt / tau)) / dt``.
 
@@ -274,7 +281,10 @@ class DendriticBalanceCoder(
         ------
         ValueError
             If `X` is not a finite, dense, numeric 2d array with at least one row and one
-            feature, or if parameters are out of range or contradict each other.
+            feature, has negative values that the learning rule cannot take, or if parameters are
+            out of range or contradict each other.
+        MemoryError
+            If the weights of a learned dendritic rule do not fit into the memory of the machine.
 
         Warns
         -----
@@ -524,7 +534,7 @@ class DendriticBalanceCoder(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        tags.input_tags.positive_only = self._non_negative
+        tags.input_tags.positive_only = _is_non_negative(self.learning_rule)
         return tags
 
     @property
@@ -532,19 +542,15 @@ class DendriticBalanceCoder(
         return len(self.components_)
 
     def _validate(self, X, *, reset=False):
-        return validate_data(
-            self,
-            X,
-            dtype=[np.float64, np.float32],
-            ensure_non_negative=self._non_negative,
-            reset=reset,
-        )
-
-    @property
-    def _non_negative(self):
-        """Whether the learning rule needs input that is not negative."""
-        rule = self.learning_rule
-        return getattr(RULES.get(rule) if isinstance(rule, str) else rule, "non_negative", False)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=reset)
+        rule = self.learning_rule if reset else self._settings.rule
+        if _is_non_negative(rule) and X.min() < 0:
+            raise ValueError(
+                f"Negative values in data passed to {type(self).__name__}: learning_rule={rule!r} "
+                "needs X that is not negative. Take skdendbal.preprocessing.OnOffSplitter before "
+                'it, or learning_rule="dendritic".'
+            )
+        return X
 
     def _make_settings(self, n_features, horizon):
         """Turn parameters into the settings of a network; refuse contradictions."""
@@ -564,10 +570,11 @@ class DendriticBalanceCoder(
                 f"{' for all neurons together' if rule.one_spike_per_step else ''}. "
                 "Lower rate or dt."
             )
-        if self.delay is not None and not self.dt <= self.delay <= MAX_STEPS * self.dt:
+        if self.delay is not None and not self.dt <= self.delay < self.presentation_time:
             raise ValueError(
-                f"delay={self.delay} ms must be from 1 to {MAX_STEPS} steps of dt={self.dt} ms: "
-                "change one of them, or set delay=None for one step."
+                f"delay={self.delay} ms must be at least dt={self.dt} ms and less than "
+                f"presentation_time={self.presentation_time} ms, so that spikes act on the "
+                "stimulus that evoked them: change it, or set delay=None for one step."
             )
         return network.Settings(
             n_components=int(n_components),
@@ -677,6 +684,7 @@ class DendriticBalanceCoder(
             "loss_curve_": np.array(state.loss_curve),
             "n_silent_units_": int((rates < SILENT * settings.rate).sum()) * (state.time > 0.0),
             "to_hz_": 1e3 / settings.trace_per_spike / settings.dt,
+            "weights_": {"recurrent": state.recurrent, **state.weights},
             "_network": state,
             "_settings": settings,
         }
@@ -701,6 +709,11 @@ def _atomic(estimator):
             delattr(estimator, name)
         vars(estimator).update(before)
         raise
+
+
+def _is_non_negative(rule):
+    """Tell whether a rule, or the rule of a name, needs input that is not negative."""
+    return getattr(RULES.get(rule) if isinstance(rule, str) else rule, "non_negative", False)
 
 
 def _check_steps(presentation_time, dt):

@@ -484,7 +484,7 @@ def run(network, settings, X, scale=1.0, *, learn=True, record=False):
         network = network.fork()
         waiting = network.n_presentations % lanes
         network.previous[:waiting] = network.stimuli[:waiting]
-        network.counts[:], network.gram[:] = 0, 0.0
+        network.counts[:], network.gram[:], network.intervals = 0, 0.0, []
         network.n_presentations += -network.n_presentations % lanes
     present = _presenter(network, settings, scale, learn=learn, record=record)
     keep_intervals = learn and settings.rule.needs_intervals
@@ -585,7 +585,16 @@ def _weights(network, settings):
     gain = 1.0 / network.variance
     bias = network.bias * (gain if settings.rule.scaled_bias else 1.0)
     self_inhibition = settings.rule.self_inhibition * network.recurrent.diagonal()
-    feedforward = network.weights.get("feedforward", network.decoder)
+    # kernels do not check what a rule of a user's own may have left
+    feedforward = np.require(network.weights.get("feedforward", network.decoder), float, "CW")
+    shapes = (feedforward.shape, network.recurrent.shape)
+    n_units = settings.n_components
+    expected = (network.decoder.shape, (n_units, n_units))
+    if shapes != expected:
+        raise ValueError(
+            f"{type(settings.rule).__name__} left feedforward and recurrent weights of shapes "
+            f"{shapes}, which must be {expected}."
+        )
     offset = bias + gain * self_inhibition
     return _kernels.Weights(feedforward, network.recurrent, offset, gain)
 

@@ -67,10 +67,13 @@ class Rule:
         super().__init_subclass__(**kwargs)
         shared = Rule.__doc__.partition("----------\n")[2].strip()
         cls.__doc__ = (cls.__doc__ or "").replace("{shared}", shared)
+        cls.__repr__ = Rule.__repr__  # where dataclasses would write a longer one
 
     def __post_init__(self):
         for parameter in fields(self):
             name, value = parameter.name, getattr(self, parameter.name)
+            if isinstance(parameter.default, str):
+                continue
             if parameter.type is bool:
                 valid, expected = isinstance(value, (bool, np.bool_)), "True or False"
             else:
@@ -81,6 +84,14 @@ class Rule:
                     valid, expected = valid or value is None, expected + ", or None"
             if not valid:
                 raise ValueError(f"{name}={value!r} must be {expected}.")
+
+    def __repr__(self):
+        changed = (
+            f"{f.name}={getattr(self, f.name)!r}"
+            for f in fields(self)
+            if getattr(self, f.name) != f.default
+        )
+        return f"{type(self).__name__}({', '.join(changed)})"
 
     def initialise(self, n_features, n_components):
         """Return the weights that the rule learns beside the decoder.
@@ -227,12 +238,10 @@ class DendriticDecay(LearnedDendritic):
     decay: float = 0.005
 
     def _learn_inputs(self, network, sums, step):
-        F, duration = network.weights["feedforward"], step * sums.n_steps
-        drive = _balance_dendrites(network, sums, self.recurrent_rate * step)
-        rate = self.feedforward_rate * step
+        F, rate = network.weights["feedforward"], self.feedforward_rate * step
+        drive = _balance_dendrites(network, sums, self.recurrent_rate * step, self.decay)
         F += rate * drive * np.sign(F) / np.maximum(FLOOR, np.abs(F))
-        F *= np.exp(-self.feedforward_rate * self.decay * duration)
-        network.weights["dendritic"] *= np.exp(-self.recurrent_rate * self.decay * duration)
+        F /= 1.0 + rate * self.decay * sums.n_steps
 
 
 @dataclass(frozen=True)
@@ -246,7 +255,8 @@ class DendriticSlow(LearnedDendritic):
     With `pruned`, dendritic weights whose scores ``|W^d_jik| C_kj``, C the running mean of z z^T,
     are among that fraction of all decay by ``dW^d = -3 eta_W W^d``, except a neuron's connections
     to itself. Dendritic weights then steer plasticity alone; recurrent weights of their own,
-    learned as in somatic balance, drive the dynamics.
+    learned as in somatic balance, drive the dynamics. So they do with ``pruned=0``, which is not
+    None.
 
     Parameters
     ----------
@@ -377,8 +387,8 @@ class Somatic(Rule):
         return {"feedforward": np.zeros((n_features, n_components))}
 
     def update(self, network, sums, step):
-        _balance_soma(network, sums, self.recurrent_rate * step)
         self.learn_feedforward(network.weights["feedforward"], sums, self.feedforward_rate * step)
+        _balance_soma(network, sums, self.recurrent_rate * step)  # of the new F: it must not lag
         return super().update(network, sums, step)
 
     def learn_feedforward(self, feedforward, sums, rate):
@@ -402,28 +412,27 @@ class SomaticUnwhitened(Somatic):
     """Somatic balance with a plasticity for input that is not whitened.
 
     As in :class:`Somatic`, but ``dF_ji = eta_F z_j x_i (1 - z_j (F x)_j / 10)``: a neuron's own
-    response, not its weight, limits growth.
+    response, not its weight, limits growth. The published 10 belongs to inputs with a squared
+    norm of some tens; an estimator scales its input to 1, where F grows larger and slowly.
 
     Parameters
     ----------
     {shared}
-    feedforward_rate : float, default=5e-6
+    feedforward_rate : float, default=2e-5
         Learning rate eta_F in 1/ms.
     recurrent_rate : float, default=1e-3
         Learning rate eta_W in 1/ms.
     """
-
-    feedforward_rate: float = 5e-6
 
     needs_intervals: ClassVar[bool] = True
 
     def learn_feedforward(self, feedforward, sums, rate):
         intervals = sums.intervals
         fade, squares = intervals.settings.fade, intervals.traces**2
-        lanes = np.arange(len(intervals.new))[:, np.newaxis] == intervals.lanes
+        starts = np.searchsorted(intervals.lanes, np.arange(len(intervals.new)))
         # sums of z_j^2 over each lane, weighted by products of the two stimuli's weights
         new_new, new_old, old_old = (
-            (lanes * intervals.sum(weights, 2)) @ squares
+            np.add.reduceat(intervals.sum(weights, 2)[:, np.newaxis] * squares, starts)
             for weights in (fade**2, fade * (1.0 - fade), (1.0 - fade) ** 2)
         )
         new, old = intervals.new, intervals.old
@@ -447,20 +456,29 @@ RULES = {
 }
 
 
-def _balance_dendrites(network, sums, rate):
-    """Learn dendritic weights, ``dW^d_ji = -rate u_ji z^T``; return the sums of z_j u_ji.
+def _balance_dendrites(network, sums, rate, decay=0.0):
+    """Learn dendritic weights, ``dW^d_ji = -rate (u_ji z^T + decay W^d_ji)``.
 
-    With F and the spikes of the batch given that is linear, and integrated exactly for the mean
-    of its steps: the sum of ``u_ji z^T`` while the weights move is
-    ``(F_ji sum x_i z^T + W^d_ji sum z z^T) phi(rate sum z z^T)``, ``phi(a) = (1 - exp(-a)) / a``.
+    With F and the spikes of the batch given that is linear, ``dW = -rate (F_ji c + W H)`` with
+    c = sum x_i z^T and H = sum z z^T + decay n_steps, and integrated exactly for the mean of its
+    steps: W changes by ``-rate (F_ji c + W H) phi(rate H)``, ``phi(a) = (1 - exp(-a)) / a``, and
+    is ``W phi(rate H) - rate F_ji c psi(rate H)`` in the mean, ``psi(a) = (1 - phi(a)) / a``.
+    Returns the sums of z_j u_ji while the weights move.
     """
     feedforward, dendritic = network.weights["feedforward"], network.weights["dendritic"]
     values, vectors = np.linalg.eigh(sums.gram)
-    a = rate * np.maximum(values, 0.0)
-    phi = (vectors * np.where(a > 1e-9, -np.expm1(-a) / np.maximum(a, 1e-9), 1.0)) @ vectors.T
-    change = dendritic @ (sums.gram @ phi)
+    values = np.maximum(values, 0.0) + decay * sums.n_steps
+    a = rate * values
+    large = np.maximum(a, 1e-4)
+    phi = np.where(a > 1e-4, -np.expm1(-large) / large, 1.0 - a / 2.0 + a**2 / 6.0)
+    psi = np.where(a > 1e-4, (1.0 - phi) / large, 0.5 - a / 6.0)
+    change = dendritic @ ((vectors * (values * phi)) @ vectors.T)
+    phi, psi = ((vectors * diagonal) @ vectors.T for diagonal in (phi, psi))
     change += feedforward[:, :, np.newaxis] * (sums.cross @ phi)[:, np.newaxis, :]
     drive = change.diagonal(axis1=1, axis2=2).copy()
+    if decay > 0.0:
+        mean = np.einsum("ijk,kj->ij", dendritic, phi) - rate * feedforward * (sums.cross @ psi)
+        drive -= decay * sums.n_steps * mean
     change *= rate
     dendritic -= change
     return drive
@@ -487,16 +505,16 @@ def _implicit_change(rate, force, gram):
 
 
 def _check_memory(n_features, n_components):
-    """Refuse dendritic weights that, with a copy while learning, do not fit into memory."""
+    """Refuse dendritic weights that, with copies while learning, do not fit into memory."""
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # not told on this platform
         return
-    needed = 2 * 8 * n_features * n_components**2
+    needed = 4 * 8 * n_features * n_components**2
     if needed > memory:
         raise MemoryError(
             f"Learned dendritic weights, n_features * n_components^2 = {n_features} * "
-            f"{n_components}^2 numbers and a copy while learning, take {needed / 2**30:.3g} GiB "
+            f"{n_components}^2 numbers and copies while learning, take {needed / 2**30:.3g} GiB "
             f"of {memory / 2**30:.3g} GiB. Lower n_components, or use "
             'learning_rule="dendritic", which needs no such weights.'
         )

@@ -99,7 +99,7 @@ def implicit_step(weights, traces, targets, eta_dt):
 
 
 def somatic_step(F, W, traces, targets, *, eta_F, eta_W, dt):
-    """Backward Euler for the somatic rule, summed over the given steps, F and W side by side.
+    """Backward Euler for the somatic rule, summed over the given steps: F, then W for the new F.
 
     dW_jk = -eta_W u_j z_k with u = F x + W z, and dF_ji = eta_F z_j (x_i - F_ji z_j).
     """
@@ -108,10 +108,19 @@ def somatic_step(F, W, traces, targets, *, eta_F, eta_W, dt):
     for z, x in zip(traces, targets, strict=True):
         zz += np.outer(z, z)
         zx += np.outer(z, x)
-    # W_new = W - eta dt (F sum x z^T + W_new sum z z^T)
-    W_new = (W - eta_W * dt * F @ zx.T) @ np.linalg.inv(np.eye(n_z) + eta_W * dt * zz)
     F_new = (F + eta_F * dt * zx) / (1 + eta_F * dt * np.diag(zz))[:, None]
-    return F_new, W_new
+    return F_new, soma_step(F_new, W, traces, targets, eta_W=eta_W, dt=dt)
+
+
+def soma_step(F, W, traces, targets, *, eta_W, dt):
+    """Backward Euler for dW_jk = -eta_W u_j z_k with u = F x + W z, summed over the steps."""
+    n_z = len(F)
+    zz, zx = np.zeros((n_z, n_z)), np.zeros_like(F)
+    for z, x in zip(traces, targets, strict=True):
+        zz += np.outer(z, z)
+        zx += np.outer(z, x)
+    # W_new = W - eta dt (F sum x z^T + W_new sum z z^T)
+    return (W - eta_W * dt * F @ zx.T) @ np.linalg.inv(np.eye(n_z) + eta_W * dt * zz)
 
 
 def unwhitened_step(F, traces, targets, *, eta_F, dt):
@@ -126,32 +135,35 @@ def unwhitened_step(F, traces, targets, *, eta_F, dt):
     return F + change / (1 + size)[:, None]
 
 
-def balance_step(F, Wd, traces, targets, *, eta_W, dt):
-    """dW^d_jik = -eta_W z_k u_ji under the mean of the given steps, by matrix exponentials.
+def balance_step(F, Wd, traces, targets, *, eta_W, dt, decay=0.0):
+    """dW^d_jik = -eta_W (z_k u_ji + decay W^d_jik) under the mean of the given steps.
 
-    Wd (n_z, n_x, n_z). For every input i, (W^d_ji, F_ji) is multiplied by the exponential of
-    one matrix for all j. Returns W^d and sum z_j u_ji while it moves.
+    Wd (n_z, n_x, n_z). For every input i, (W^d_ji, F_ji, integral of W^d_ji) is multiplied by
+    the exponential of one matrix for all j. Returns W^d and sum z_j u_ji while it moves.
     """
     n_z = len(F)
     zz, zx = np.zeros((n_z, n_z)), np.zeros_like(F)
     for z, x in zip(traces, targets, strict=True):
         zz += np.outer(z, z)
         zx += np.outer(z, x)
-    new = Wd.copy()
+    new, drive = Wd.copy(), np.zeros_like(F)
+    rate, pull = eta_W * dt, decay * len(traces) * np.eye(n_z)
     for i in range(F.shape[1]):
-        flow = np.zeros((n_z + 1, n_z + 1))
-        flow[:n_z, :n_z], flow[n_z, :n_z] = -zz, -zx[:, i]
-        new[:, i] = (np.column_stack([Wd[:, i], F[:, i]]) @ expm(eta_W * dt * flow))[:, :n_z]
-    moved = (Wd - new) / (eta_W * dt)
-    return new, np.array([moved[j, :, j] for j in range(n_z)])
+        flow = np.zeros((2 * n_z + 1, 2 * n_z + 1))
+        flow[:n_z, :n_z], flow[n_z, :n_z] = -rate * (zz + pull), -rate * zx[:, i]
+        flow[:n_z, n_z + 1 :] = np.eye(n_z)
+        start = np.column_stack([Wd[:, i], F[:, i], np.zeros((n_z, n_z))])
+        end = start @ expm(flow)
+        new[:, i], mean = end[:, :n_z], end[:, n_z + 1 :]
+        drive[:, i] = F[:, i] * zx[:, i] + np.diag(mean @ zz)
+    return new, drive
 
 
 def decay_step(F, Wd, traces, targets, *, eta_F, eta_W, decay, dt):
-    """The rule "decay": F by the sum of z_j u_ji, the decay of all weights after it."""
-    Wd, drive = balance_step(F, Wd, traces, targets, eta_W=eta_W, dt=dt)
+    """The rule "decay": F by the sum of z_j u_ji, and its decay by backward Euler."""
+    Wd, drive = balance_step(F, Wd, traces, targets, eta_W=eta_W, dt=dt, decay=decay)
     F = F + eta_F * dt * drive * np.sign(F) / np.maximum(0.002, np.abs(F))
-    duration = dt * len(traces)
-    return F * np.exp(-eta_F * decay * duration), Wd * np.exp(-eta_W * decay * duration)
+    return F / (1 + eta_F * decay * dt * len(traces)), Wd
 
 
 def slow_step(F, Fbar, Wd, traces, targets, *, eta_F, eta_Fbar, eta_W, dt):

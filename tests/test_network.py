@@ -271,11 +271,13 @@ def learn_naively(state, settings, traces, targets):
         return new
     data = all_traces, all_targets
     rates = {"eta_F": rule.feedforward_rate, "eta_W": rule.recurrent_rate, "dt": dt}
+    balance = {"eta_W": rule.recurrent_rate, "dt": dt}
+    if isinstance(rule, SomaticUnwhitened):
+        new["F"] = naive.unwhitened_step(state["F"], *data, eta_F=rule.feedforward_rate, dt=dt)
+        new["W"] = naive.soma_step(new["F"], state["W"], *data, **balance)
+        return new
     if isinstance(rule, Somatic):
         new["F"], new["W"] = naive.somatic_step(state["F"], state["W"], *data, **rates)
-        if isinstance(rule, SomaticUnwhitened):
-            del rates["eta_W"]
-            new["F"] = naive.unwhitened_step(state["F"], *data, **rates)
         return new
     if isinstance(rule, DendriticDecay):
         new["F"], new["Wd"] = naive.decay_step(
@@ -290,8 +292,7 @@ def learn_naively(state, settings, traces, targets):
             new["Wd"], new["C"] = naive.pruning_step(
                 new["Wd"], state["C"], all_traces, eta_W=rule.recurrent_rate, dt=dt, **pruning
             )
-            # F has moved on, but balances the soma only in the next batch
-            _, new["W"] = naive.somatic_step(new["F"], state["W"], *data, **rates)
+            new["W"] = naive.soma_step(new["F"], state["W"], *data, **balance)
             return new
     else:
         for lane in zip(traces, targets, strict=True):
@@ -575,8 +576,9 @@ def test_learned_dendritic_weights_are_those_of_learning_in_every_step(name, lea
     _, F, Wd, D = learn_per_step(name, X[:n], 0, raster, *naive.arguments(settings), 0)
     dendritic = net.weights["dendritic"].transpose(1, 0, 2)
     feedforward = net.weights["feedforward"].T
-    assert np.corrcoef(dendritic.ravel(), Wd.ravel())[0, 1] > 0.99
-    assert np.corrcoef(feedforward.ravel(), F.ravel())[0, 1] > 0.99
+    for weights, literal in ((dendritic, Wd), (feedforward, F)):
+        assert np.corrcoef(weights.ravel(), literal.ravel())[0, 1] > 0.99
+        assert np.linalg.norm(weights) == pytest.approx(np.linalg.norm(literal), rel=0.03)
     # with the literal weights the network has the same loss
     literal = copy.deepcopy(net)
     literal.decoder[:], literal.weights["feedforward"][:] = D, F.T
@@ -603,6 +605,25 @@ def test_simultaneous_learning_equals_learning_in_every_step_to_rounding(learn_p
     assert F.min() > 0.0
     np.testing.assert_allclose(net.weights["feedforward"].T, F, atol=1e-12)
     np.testing.assert_allclose(net.weights["dendritic"].transpose(1, 0, 2), Wd, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(9, 12), (12, 1)])
+def test_a_rule_of_ones_own_with_wrong_shapes_is_refused(shape):
+    @dataclass(frozen=True)
+    class Misshapen(Rule):
+        def initialise(self, n_features, n_components):
+            return {"feedforward": np.zeros(shape)}
+
+    settings = replace(SMALL, rule=Misshapen())
+    with pytest.raises(
+        ValueError, match=r"Misshapen left .* which must be \(\(12, 9\), \(9, 9\)\)"
+    ):
+        make_trained(settings)
+
+
+def test_rules_show_what_differs_from_the_default():
+    assert repr(DendriticSlow(pruned=0.5)) == "DendriticSlow(pruned=0.5)"
+    assert repr(Somatic()) == "Somatic()"
 
 
 def test_a_rule_of_ones_own_takes_part():

@@ -56,7 +56,8 @@ def sample(net, settings, X):
     )
     fade = settings.fade[:, None]
     inputs = fade * X[1:, None] + (1.0 - fade) * X[:-1, None]
-    return inputs.reshape(-1, X.shape[1]), traces[0, settings.n_steps :]
+    # a step's potentials see the traces before its spikes
+    return inputs.reshape(-1, X.shape[1]), traces[0, settings.n_steps - 1 : -1]
 
 
 def look(net, settings, X):

@@ -63,9 +63,16 @@ def command_line(description, *, scale, seeds, data=None):
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--scale", type=float, default=scale, help=f"part of the published stimuli ({scale})")
-    add("--seeds", type=int, default=seeds, help=f"number of seeds, 0, 1, ... ({seeds})")
-    add("--jobs", type=int, default=1, help="networks that learn at a time (1)")
+    add(
+        "--scale",
+        type=_positive(float),
+        default=scale,
+        help=f"part of the published stimuli ({scale})",
+    )
+    add(
+        "--seeds", type=_positive(int), default=seeds, help=f"number of seeds, 0, 1, ... ({seeds})"
+    )
+    add("--jobs", type=_positive(int), default=1, help="networks that learn at a time (1)")
     add("--output", type=Path, default="results", help="folder for tables and figures (results)")
     if data is not None:
         folder = os.environ.get("SKDENDBAL_DATA")
@@ -77,6 +84,16 @@ def command_line(description, *, scale, seeds, data=None):
             help=f"folder with {data} (environment variable SKDENDBAL_DATA)",
         )
     return parser
+
+
+def _positive(number):
+    def convert(text):
+        value = number(text)
+        if not 0 < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text} must be above 0")
+        return value
+
+    return convert
 
 
 def provenance(options):
@@ -164,7 +181,14 @@ def run_all(measure, points, options):
     finished = Parallel(options.jobs, return_as="generator_unordered")(
         delayed(_numbered)(number, measure, job) for number, job in enumerate(jobs)
     )
-    rows = dict(track(finished, "Networks", total=len(jobs), console=console))
+    options.output.mkdir(parents=True, exist_ok=True)  # fails before the work, if at all
+    rows = {}
+    try:
+        rows.update(track(finished, "Networks", total=len(jobs), console=console))
+    except KeyboardInterrupt:
+        if rows:
+            save_rows(list(rows.values()), options, "interrupted")
+        raise
     return [rows[number] for number in range(len(jobs))]
 
 
@@ -211,7 +235,7 @@ def summarise(rows, by, of=("loss", "rate")):
 def with_interval(line, name, form=".4f"):
     """Return a result of a line of a summary as text: median and interval."""
     median, low, high = (format(line[key], form) for key in (name, f"{name}_low", f"{name}_high"))
-    return f"{median} ({low}-{high})"
+    return f"{median} ({low}-{high})" if line["seeds"] > 1 else median
 
 
 def save_rows(rows, options, name):

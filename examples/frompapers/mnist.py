@@ -34,13 +34,13 @@ from skdendbal import network
 from skdendbal.display import DictionaryDisplay
 
 SIDE = 16
-EXPERIMENTS = {
+TABLES = {
     "weights": [*MNIST_WEIGHTS.items(), *MNIST_DELAY.items()],
     "variants": MNIST_VARIANTS.items(),
 }
 EXPERIMENTS = {
     name: {(rule, published.settings.dt): published for rule, published in items}
-    for name, items in EXPERIMENTS.items()
+    for name, items in TABLES.items()
 }
 
 
@@ -101,7 +101,7 @@ table = [
 experiment.print_table(table, options, f"Digits, {name}")
 
 first = [row for row in rows if row["seed"] == 0]
-figure = Figure(figsize=(2.5 * len(first), 3.0), layout="constrained")
+figure = Figure(figsize=(2.5 * len(first), 3.4), layout="constrained")
 for ax, row in zip(figure.subplots(1, len(first)), first, strict=True):
     display = DictionaryDisplay(row["weights"], image_shape=(SIDE, SIDE)).plot(ax)
     display.im_.set(cmap="RdBu_r", clim=(-1.0, 1.0))  # the same whether or not signs differ

@@ -45,6 +45,10 @@ add("--delays", type=float, nargs="+", default=SCENES_DELAYS, help="ms")
 add("--variances", type=float, nargs="+", default=SCENES_DELAY_VARIANCES, help="sigma_inf^2")
 add("--separate", action="store_true", help="steps of 0.1 ms whatever the delay")
 options = parser.parse_args()
+if options.separate and any(
+    abs(delay / 0.1 - round(delay / 0.1)) > 1e-6 for delay in options.delays
+):
+    parser.error("with --separate, --delays must be multiples of the step of 0.1 ms")
 points = [
     {"rule": rule, "delay": delay, "variance": variance}
     for delay in options.delays

@@ -14,7 +14,8 @@ limit of one spike a step.
 Networks of one input share decoder rule, decoder rate and noise and have an equal tuning budget:
 the published rates. They learn random contiguous blocks of a fiftieth of the first four fifths of
 the recording and are tested on the rest. The table shows the median over seeds with its 95 %
-bootstrap interval, and the loss of the mean of the data alone.
+bootstrap interval, and the loss of the mean of the data alone. Far below scale 1 networks learn so
+fast that without a limit of spikes they run away in bursts.
 
 The published recording is not part of this library. Without ``--speech FILE``, a MATLAB file with
 `speech.data` (bands x time) and `speech.CF` (Hz), the signal is synthetic: gliding harmonic voices
@@ -147,7 +148,10 @@ def stream(x, seed):
 # The networks
 # ------------
 def start(net, seed):
-    """Set random feedforward weights, decoder and recurrent weights that balance them."""
+    """Set random feedforward weights, and decoder and recurrent weights that balance them.
+
+    The published decoder starts at zero where it is not F^T.
+    """
     weights = np.random.default_rng(seed).normal(0.05, 0.1, net.decoder.shape)
     net.decoder[:] = np.maximum(0.0, weights)
     if "feedforward" in net.weights:
