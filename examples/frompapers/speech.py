@@ -243,7 +243,8 @@ for data in ("whitened", "unwhitened"):
     rasters[0].set_axis_off()
     for ax, row in zip(rasters[1:], first, strict=True):
         ax.plot(row["spikes"]["time"] * 1e-3, row["spikes"]["unit"], "|k", markersize=2)
-        ax.set(title=f"spikes, {row['rule']}", ylabel="neuron")
+        n_units = EXPERIMENTS[data, row["rule"]].settings.n_components
+        ax.set(title=f"spikes, {row['rule']}", ylabel="neuron", ylim=(-1, n_units))
     for ax in (spectra[-1], rasters[-1]):
         ax.set_xlabel("time (s)")
     experiment.save_figure(figure, options, f"_{data}")
