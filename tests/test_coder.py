@@ -183,6 +183,8 @@ def test_attributes(digits_coder):
     assert isinstance(coder.seed_, int)
     assert coder.scale_ == pytest.approx(np.sqrt((DIGITS**2).sum(axis=1).mean()), rel=1e-12)
     assert coder.firing_rates_.shape == (32,)
+    D = coder.components_ / coder.scale_
+    np.testing.assert_allclose(coder.weights_["recurrent"], -D @ D.T, rtol=1e-10)
     assert coder.n_silent_units_ == 0
     assert coder.to_hz_ == pytest.approx(1000 * (1 - np.exp(-0.025)) / 0.25)
     assert list(coder.get_feature_names_out()[:2]) == [
