@@ -16,7 +16,8 @@ holds ``olshausen_scenes.npz``: `images` (10, 512, 512), whitened. ::
 
     python examples/frompapers/scenes_delay.py --scale 0.1 --delays 0.1 0.3 1 3
 
-Below a scale of about 0.03 the somatic network has to learn so fast that it is unstable.
+At small scale the somatic network has to learn so fast that it runs away or falls silent: with 100
+neurons or more still at a scale of 0.03. Compare rules at a larger one.
 """
 
 from functools import partial

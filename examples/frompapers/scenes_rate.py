@@ -14,7 +14,8 @@ above it the loss of the mean of the data alone. The folder ``--data`` holds
 
     python examples/frompapers/scenes_rate.py --scale 0.1 --neurons 200 100 50
 
-Below a scale of about 0.03 the somatic network has to learn so fast that it is unstable.
+At small scale the somatic network has to learn so fast that it runs away or falls silent: with 100
+neurons or more still at a scale of 0.03. Compare rules at a larger one.
 """
 
 from functools import partial
