@@ -129,9 +129,10 @@ console.print(table)
 # How much more stays unexplained
 # -------------------------------
 # On a logarithmic scale, equal ratios of unexplained variance are equal heights; a line joins the
-# results of a split. Somatic balance leaves 1.7 times as much of the correlated data unexplained
-# as dendritic balance does, and 1.1 times as much of the decorrelated copy; the differences in EV,
-# about 0.03, are alike. It also learns more slowly: more presentations close a part of the gap.
+# results of a split. Somatic balance leaves 1.5 times as much of the correlated data unexplained
+# as dendritic balance does, and 1.1 times as much of the decorrelated copy; in EV these are
+# differences of 0.02 and 0.03. It also learns more slowly: more presentations close a part of the
+# gap.
 figure, axes = plt.subplots(1, 2, figsize=(7, 4), sharey=True, layout="constrained")
 for data, ax in zip(DATA, axes, strict=True):
     for name, colour in (("EV", "C0"), ("EV linear", "C1")):
