@@ -43,21 +43,11 @@ def sample(net, settings, X):
     The first stimulus is left out: after it, traces from before the stream are forgotten.
     """
     _, spikes = network.run(net, settings, X, learn=False, record=True)
-    spikes["time"] += settings.presentation_time * spikes["row"]
-    spikes["row"] = 0
-    traces = metrics.sample_traces(
-        spikes,
-        settings.n_components,
-        n_rows=1,
-        presentation_time=settings.presentation_time * len(X),
-        dt=settings.dt,
-        tau=settings.tau,
-        every=settings.dt,
-    )
+    traces = experiment.stream_traces(spikes, settings, len(X), every=settings.dt)
     fade = settings.fade[:, None]
     inputs = fade * X[1:, None] + (1.0 - fade) * X[:-1, None]
     # a step's potentials see the traces before its spikes
-    return inputs.reshape(-1, X.shape[1]), traces[0, settings.n_steps - 1 : -1]
+    return inputs.reshape(-1, X.shape[1]), traces[settings.n_steps - 1 : -1]
 
 
 def look(net, settings, X):

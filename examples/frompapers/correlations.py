@@ -64,17 +64,7 @@ def code(net, published, draw):
     """Return loss, rate in Hz, and what the correlations between traces of all pairs are."""
     settings, n_test = published.settings, published.n_test
     sums, spikes = network.run(net, settings, draw(n_test), learn=False, record=True)
-    # traces carry over from stimulus to stimulus: a single long presentation
-    spikes["time"] += settings.presentation_time * spikes["row"]
-    spikes["row"] = 0
-    traces = metrics.sample_traces(
-        spikes,
-        settings.n_components,
-        n_rows=1,
-        presentation_time=settings.presentation_time * n_test,
-        dt=settings.dt,
-        every=EVERY,
-    )
+    traces = experiment.stream_traces(spikes, settings, n_test, EVERY)
     correlations = metrics.trace_correlations(traces)
     pairs = correlations[np.triu_indices_from(correlations, k=1)]
     return {

@@ -158,6 +158,26 @@ def test(net, published, draw):
     }
 
 
+def stream_traces(spikes, settings, n_stimuli, every):
+    """Return traces of a recorded stream, sampled every so many ms, shape (n_samples, n_units).
+
+    Traces carry over from stimulus to stimulus: the stream is a single long presentation.
+    """
+    spikes = spikes[spikes["row"] < n_stimuli]
+    spikes["time"] += settings.presentation_time * spikes["row"]
+    spikes["row"] = 0
+    (traces,) = metrics.sample_traces(
+        spikes,
+        settings.n_components,
+        n_rows=1,
+        presentation_time=settings.presentation_time * n_stimuli,
+        dt=settings.dt,
+        tau=settings.tau,
+        every=every,
+    )
+    return traces
+
+
 def run_all(measure, points, options):
     """Run an experiment at all points of its parameters, with all seeds.
 

@@ -170,23 +170,14 @@ def measure(speech, data, rule, one_spike, scale, seed):
 
     settings = published.settings
     sums, spikes = network.run(net, settings, tested, learn=False, record=True)
-    # traces carry over from sample to sample: a single long presentation
-    spikes = spikes[spikes["row"] < SHOWN]
-    spikes["time"] += SAMPLE * spikes["row"]
-    spikes["row"] = 0
-    (traces,) = metrics.sample_traces(
-        spikes,
-        settings.n_components,
-        n_rows=1,
-        presentation_time=SAMPLE * SHOWN,
-        dt=settings.dt,
-        every=SAMPLE,
-    )
+    traces = experiment.stream_traces(spikes, settings, SHOWN, SAMPLE)
+    shown = spikes[spikes["row"] < SHOWN]
+    shown["time"] += SAMPLE * shown["row"]
     return {
         "loss": metrics.decoder_loss(sums, net.decoder),
         "rate": metrics.firing_rates(sums, settings.dt).mean(),
         "mean alone": experiment.loss_of_mean(published, tested, learned.mean(axis=0)),
-        "spikes": spikes,
+        "spikes": shown,
         "reconstruction": restore(traces @ net.decoder.T),
     }
 
