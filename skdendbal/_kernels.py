@@ -10,14 +10,22 @@ from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 MIX_2 = np.uint64(0x94D049BB133111EB)
 S12, S27, S30, S31 = np.uint64(12), np.uint64(27), np.uint64(30), np.uint64(31)
-BLOCK = 16  # units tested at once for a possible spike
-EVENTS = 1 << 14  # capacity of the event buffer, filled a stretch of steps at a time
+BLOCK = 16  # units whose hazards are summed before the search for one of them
+EVENTS = 1 << 14  # capacity of the event buffer, in spikes beyond those of one step
+CANDIDATES = 64  # of a window, which expects at most CROWDED: more have a probability of 1e-40
+CROWDED = 3.0  # candidates that a window of several steps may expect, or else it is shortened
+LONGEST = 0.2  # window, in time constants
+SURE = 40.0  # a logit from where not to spike has a probability below the rounding of 1
+NEVER = -1e9  # logit of units that only fill up the last block
+PER_LOGIT, ONE = 2.0**52 / math.log(2.0), 1023.0 * 2.0**52  # bits of e^a are about a * them + ONE
+HIGHEST = 9e18  # bits of a number that is still finite
 CALL = 1e8  # work of one kernel call, in about ns, so that Python regains control
 LIMIT = 1e100  # inputs are clipped here, so that no product of them overflows
 GRID = 2.0**20  # rows that agree to 2^-20 of the scale share their random numbers
@@ -35,8 +43,9 @@ Clock = namedtuple(
     "Clock",
     [
         "fade",  # (n_steps,) weight of the new stimulus at each step
-        "decay",  # of traces over one step
+        "n_fading",  # steps at which that is below 1
         "powers",  # (n_steps + 1,) decay over 0, 1, ... steps
+        "lines",  # (longest + 1, 3) bounds of a decay over a window, see `make_lines`
         "one_spike",  # whether at most one neuron spikes in a step
         "delay",  # steps from a spike to its first effect, at least 1
     ],
@@ -53,15 +62,21 @@ Tails = namedtuple(
 Scratch = namedtuple(
     "Scratch",
     [
-        "base",  # (n_units,) logit under the previous stimulus, without recurrent current
-        "slope",  # (n_units,) logit under the new stimulus minus `base`
-        "current",  # (n_units,) recurrent part of the logit
-        "logit",  # (n_units,)
+        # of n_units, filled up to whole blocks
+        "base",  # (n_filled,) logit under the previous stimulus, without recurrent current
+        "slope",  # (n_filled,) logit under the new stimulus minus `base`
+        "current",  # (n_filled,) recurrent part of the logit
+        "start",  # (n_filled,) bound of the hazard at the start of a window
+        "end",  # (n_filled,) the same at its end
+        "sums",  # (n_blocks,) bound of the hazard of a block over the window
+        "candidate_steps",  # (CANDIDATES,) steps into the window
+        "candidate_units",  # (CANDIDATES,)
+        "candidate_bounds",  # (CANDIDATES,) bound of the hazard there
         "steps",  # (capacity,) spikes: step
         "units",  # (capacity,) spikes: unit
         "arrival_steps",  # (capacity,) arrivals of spikes: step; with the least delay the spikes
         "arrival_units",  # (capacity,) arrivals of spikes: unit
-        "stride",  # steps whose spikes fit
+        "due",  # (delay - 1,) whether spikes arrive at step t, in entry t % (delay - 1)
     ],
 )
 
@@ -82,11 +97,38 @@ def call(kernel, *args):
 
 def make_scratch(n_units, delay):
     """Working memory of `present` and `encode`."""
-    floats = [np.empty(n_units) for _ in range(4)]
-    stride = max(1, EVENTS // n_units)
-    spikes = [np.empty(stride * n_units, dtype=np.int32) for _ in range(2)]
+    n_blocks = -(-n_units // BLOCK)
+    base, slope, current, start, end = np.zeros((5, n_blocks * BLOCK))
+    base[n_units:] = NEVER
+    candidates = [np.empty(CANDIDATES, dtype) for dtype in (np.int32, np.int32, np.float64)]
+    spikes = [np.empty(EVENTS + n_units, dtype=np.int32) for _ in range(2)]
     arrivals = spikes if delay == 1 else [np.empty_like(array) for array in spikes]
-    return Scratch(*floats, *spikes, *arrivals, stride)
+    return Scratch(
+        base,
+        slope,
+        current,
+        start,
+        end,
+        np.empty(n_blocks),
+        *candidates,
+        *spikes,
+        *arrivals,
+        np.zeros(delay - 1, dtype=bool),
+    )
+
+
+def make_lines(decay, n_steps):
+    """Straight lines above a decaying current, for windows of 0, 1, ... steps.
+
+    Row n holds the slope of the chord of ``decay^t`` from its first to its last step, which lies
+    above a positive current, and intercept and slope of its tangent in the middle, which lies
+    above a negative one.
+    """
+    rate = -math.log(decay)
+    last = np.arange(max(1, min(n_steps, int(LONGEST / rate))) + 1) - 1.0
+    middle = np.exp(-rate * last / 2.0)
+    chord = np.expm1(-rate * last) / np.where(last > 0.0, last, 1.0)
+    return np.column_stack([chord, middle * (1.0 + rate * last / 2.0), -rate * middle])
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -102,6 +144,16 @@ def uniform(key, i):
     """Number i of the splitmix64 stream that starts at `key`, strictly inside (0, 1)."""
     h = mix(key + GOLDEN * np.uint64(i + 1))
     return (np.float64(np.int64(h >> S12)) + 0.5) * 2.0**-52
+
+
+@intrinsic
+def from_bits(typingctx, bits):
+    """The floating point number of some bits."""
+
+    def codegen(context, builder, signature, args):
+        return builder.bitcast(args[0], context.get_value_type(types.float64))
+
+    return types.float64(types.int64), codegen
 
 
 @njit(cache=True, nogil=True)
@@ -152,41 +204,254 @@ def project(
                 out[j] += xi * weights[i, j]
 
 
-@njit(cache=True, nogil=True)
-def advance(
-    w,
-    decay,
-    base,  # IN (n_units,)
-    slope,  # IN (n_units,)
-    current,  # INOUT (n_units,)
-    logit,  # OUT (n_units,)
+# The hazard of a unit in a step is ``-log(1 - p) = log(1 + e^a)``, a the logit. Points of a
+# Poisson process with this intensity fall into a step with probability p. Such a process is drawn
+# by thinning: points of a bound of the hazard are its candidates, and each is kept with the
+# probability that the hazard is of the bound. Bounds need no exponential: a number whose bits
+# are linear in a runs above e^a in chords from one power of two to the next, 6 % at most.
+#
+# Sums are split into lanes by the compiler, always in the same way.
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+def bound_step(
+    w,  # weight of the new stimulus
+    base,  # IN (n_filled,)
+    slope,  # IN (n_filled,)
+    current,  # IN (n_filled,)
+    start,  # OUT (n_filled,)
+    sums,  # OUT (n_blocks,)
 ):
-    """Logits of one step; the recurrent current then decays."""
+    """Bounds of the hazards of one step; returns their sum."""
     for j in range(base.shape[0]):
-        logit[j] = base[j] + w * slope[j] + current[j]
-        current[j] *= decay
+        a = base[j] + w * slope[j] + current[j]
+        # log(1 + e^a) <= a + log 2 for positive a
+        above = min(a, SURE) + 0.6932
+        start[j] = above if a > 0.0 else from_bits(np.int64(max(a * PER_LOGIT + ONE, 0.0)))
+    total = 0.0
+    for k in range(sums.shape[0]):
+        block = 0.0
+        for j in range(BLOCK):
+            block += start[k * BLOCK + j]
+        sums[k] = block
+        total += block
+    return total
 
 
-@njit(cache=True, nogil=True)
-def count_candidates(
-    logit,  # IN (n,)
-    key,
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+def bound_window(
+    w,  # weight of the new stimulus at the first step
+    dw,  # its growth from step to step
+    n_steps,  # length of the window, at least 2
+    lines,  # IN (longest + 1, 3)
+    base,  # IN (n_filled,)
+    slope,  # IN (n_filled,)
+    current,  # IN (n_filled,)
+    start,  # OUT (n_filled,)
+    end,  # OUT (n_filled,)
+    sums,  # OUT (n_blocks,)
 ):
-    """Number of units that can spike, found without an exponential.
+    """Bounds of the hazards over some steps, linear from `start` to `end`; returns their sum.
 
-    For a < 0, sigmoid(a) < exp(a) <= 1 / P with P = (1 + y + y^2/2 + y^3/6 + y^4/24)^8 and
-    y = -a / 8: where u P >= 1 there is no spike.
+    A straight line above a logit is found, then the chord above its exponential.
     """
-    n = 0
-    for j in range(logit.shape[0]):
-        a = logit[j]
-        y = -0.125 * a if a < 0.0 else 0.0
-        p = 1.0 + y * (1.0 + y * (1 / 2 + y * (1 / 6 + y * (1 / 24))))
-        p *= p
-        p *= p
-        p *= p
-        n += 1 if uniform(key, j) * p < 1.0 + 1e-9 else 0
-    return n
+    chord, tangent, tangent_slope = lines[n_steps, 0], lines[n_steps, 1], lines[n_steps, 2]
+    for j in range(base.shape[0]):
+        up, down = max(current[j], 0.0), min(current[j], 0.0)
+        growth = dw * slope[j] + up * chord + down * tangent_slope
+        # points lie between this step and the next one: where the line falls, it falls later
+        a = base[j] + w * slope[j] + up + down * tangent - min(growth, 0.0)
+        b = a + n_steps * growth
+        start[j] = from_bits(np.int64(min(max(a * PER_LOGIT + ONE, 0.0), HIGHEST)))
+        end[j] = from_bits(np.int64(min(max(b * PER_LOGIT + ONE, 0.0), HIGHEST)))
+    total = 0.0
+    for k in range(sums.shape[0]):
+        block = 0.0
+        for j in range(BLOCK):
+            block += start[k * BLOCK + j] + end[k * BLOCK + j]
+        sums[k] = 0.5 * n_steps * block
+        total += sums[k]
+    return total
+
+
+@njit(cache=True, nogil=True, inline="always")
+def hazard(a):
+    """Hazard ``log(1 + e^a)`` of a logit."""
+    return math.log1p(math.exp(a)) if a < SURE else SURE
+
+
+@njit(cache=True, nogil=True, inline="always")
+def find_block(
+    position,
+    sums,  # IN (n_blocks,)
+):
+    """The block in which a position among all bounds lies, and the position in it."""
+    k = 0
+    while k < sums.shape[0] - 1 and position >= sums[k]:
+        position -= sums[k]
+        k += 1
+    return k, position
+
+
+@njit(cache=True, nogil=True, forceinline=True, error_model="numpy")
+def thin_step(
+    step,
+    number,  # of random numbers used so far
+    key,
+    total,  # sum of the bounds
+    fade,  # IN (n_steps,)
+    n_units,
+    n_events,  # spikes so far
+    scratch,  # INOUT Scratch: `steps` and `units` from `start` and `sums`
+):
+    """Draw the spikes of one step, in the order of units.
+
+    Returns the new numbers of random numbers and of spikes.
+    """
+    base, slope, current, start = scratch.base, scratch.slope, scratch.current, scratch.start
+    position = 0.0
+    while True:
+        number += 1
+        position -= math.log(uniform(key, number))
+        if position >= total:
+            return number, n_events
+        k, rest = find_block(position, scratch.sums)
+        j, last = k * BLOCK, min(k * BLOCK + BLOCK, n_units) - 1
+        while j < last and rest >= start[j]:
+            rest -= start[j]
+            j += 1
+        a = base[j] + fade[step] * slope[j] + current[j]
+        number += 1
+        if uniform(key, number) * start[j] < hazard(a) and start[j] > 0.0:
+            scratch.steps[n_events] = step
+            scratch.units[n_events] = j
+            n_events += 1
+            position += max(start[j] - rest, 0.0)  # on to the next unit
+
+
+@njit(cache=True, nogil=True, forceinline=True, error_model="numpy")
+def draw_candidates(
+    number,  # of random numbers used so far
+    key,
+    total,  # sum of the bounds
+    n_steps,  # length of the window
+    n_units,
+    scratch,  # INOUT Scratch: candidates from `start`, `end` and `sums`
+):
+    """Draw the candidates of a window and sort them by step and unit.
+
+    Returns the new number of random numbers and the number of candidates.
+    """
+    start, end = scratch.start, scratch.end
+    steps, units = scratch.candidate_steps, scratch.candidate_units
+    bounds = scratch.candidate_bounds
+    n, position = 0, 0.0
+    while True:
+        number += 1
+        position -= math.log(uniform(key, number))
+        if position >= total or n == CANDIDATES:
+            return number, n
+        k, rest = find_block(position, scratch.sums)
+        j, last = k * BLOCK, min(k * BLOCK + BLOCK, n_units) - 1
+        area = 0.5 * n_steps * (start[j] + end[j])
+        while j < last and rest >= area:
+            rest -= area
+            j += 1
+            area = 0.5 * n_steps * (start[j] + end[j])
+        if area == 0.0:  # by rounding
+            continue
+        # the time at which the area below a line reaches a part u of the whole
+        u, low, high = min(rest / area, 1.0), start[j], end[j]
+        root = math.sqrt(low * low + u * (high - low) * (high + low))
+        time = n_steps * u * (low + high) / (low + root)
+        step = min(int(time), n_steps - 1)
+        e = n
+        while e > 0 and (steps[e - 1] > step or (steps[e - 1] == step and units[e - 1] > j)):
+            steps[e], units[e], bounds[e] = steps[e - 1], units[e - 1], bounds[e - 1]
+            e -= 1
+        steps[e], units[e], bounds[e] = step, j, low + (high - low) * (time / n_steps)
+        n += 1
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def thin_window(
+    first,  # step
+    number,  # of random numbers used so far
+    key,
+    total,  # sum of the bounds
+    n_steps,  # length of the window
+    clock,  # IN Clock
+    n_units,
+    n_events,  # spikes so far
+    scratch,  # INOUT Scratch: `steps` and `units` from `start`, `end` and `sums`
+):
+    """Draw the spikes of a window up to the end of the first step that has one.
+
+    Returns the new numbers of random numbers and of spikes, and the steps that have passed.
+    """
+    base, slope, current = scratch.base, scratch.slope, scratch.current
+    steps, units = scratch.candidate_steps, scratch.candidate_units
+    number, n_candidates = draw_candidates(number, key, total, n_steps, n_units, scratch)
+    n_before = n_events
+    for e in range(n_candidates):
+        step, j = steps[e], units[e]
+        if n_events > n_before:
+            if step >= n_steps:
+                break
+            if scratch.units[n_events - 1] == j:
+                continue
+        a = base[j] + clock.fade[first + step] * slope[j] + current[j] * clock.powers[step]
+        number += 1
+        if uniform(key, number) * scratch.candidate_bounds[e] < hazard(a):
+            scratch.steps[n_events] = first + step
+            scratch.units[n_events] = j
+            n_events += 1
+            n_steps = step + 1
+    return number, n_events, n_steps
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def keep_most_probable(
+    n_before,
+    n_events,
+    w,  # weight of the new stimulus
+    decay,  # of the current, up to the step of these spikes
+    scratch,  # INOUT Scratch: `units`
+):
+    """Leave one of the spikes of a step."""
+    units = scratch.units
+    best, highest = units[n_before], -math.inf
+    for e in range(n_before, n_events):
+        j = units[e]
+        a = scratch.base[j] + w * scratch.slope[j] + decay * scratch.current[j]
+        if a > highest:
+            best, highest = j, a
+    units[n_before] = best
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def arrive(
+    unit,
+    weights,  # IN Weights
+    current,  # INOUT (n_filled,)
+):
+    """Add what a spike of a unit adds to the recurrent current."""
+    row = weights.recurrent[unit]
+    for j in range(row.shape[0]):
+        current[j] += weights.gain * row[j]
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def until_arrival(
+    step,
+    n_steps,
+    due,  # IN (delay - 1,)
+):
+    """Number of steps up to the next one, of at most `n_steps`, in which spikes arrive."""
+    for t in range(n_steps):
+        if due[(step + t) % due.shape[0]]:
+            return t + 1
+    return n_steps
 
 
 @njit(cache=True, nogil=True)
@@ -203,68 +468,87 @@ def exchange(
 
     Returns the new number of arrivals.
     """
-    row = late[step % late.shape[0]]
-    for k in range(row.shape[0]):
-        if row[k]:
-            row[k] = False
-            scratch.arrival_steps[n_arrivals] = step
-            scratch.arrival_units[n_arrivals] = k
-            n_arrivals += 1
-            for j in range(row.shape[0]):
-                scratch.current[j] += weights.gain * weights.recurrent[k, j]
+    t = step % late.shape[0]
+    if scratch.due[t]:
+        for k in range(late.shape[1]):
+            if late[t, k]:
+                late[t, k] = False
+                scratch.arrival_steps[n_arrivals] = step
+                scratch.arrival_units[n_arrivals] = k
+                n_arrivals += 1
+                arrive(k, weights, scratch.current)
+    scratch.due[t] = last > first
     for e in range(first, last):
-        row[scratch.units[e]] = True
+        late[t, scratch.units[e]] = True
     return n_arrivals
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def sample(
-    first,
+    step,  # first step
+    number,  # of random numbers used so far
+    length,  # of the first window
     key,
     clock,  # IN Clock
     weights,  # IN Weights
     late,  # INOUT (delay - 1, n_units) row t % (delay - 1): spikes that arrive at step t
     scratch,  # INOUT Scratch as `begin` left it; spikes and arrivals are written to it
 ):
-    """Draw all spikes of the stretch of steps that begins at `first`.
+    """Draw the spikes of a presentation from some step on, as far as there is room.
 
-    Every unit and step has its own uniform number u, number `step * n_units + unit` of the
-    stream `key`; the unit spikes where u < sigmoid(logit). If `one_spike`, only the most
-    probable of several spikes in a step is kept. A spike of step t acts from step t + delay on:
-    it arrives at step t + delay - 1. Returns the numbers of spikes and of arrivals.
+    Windows of steps without a candidate are skipped; a window also ends with the first step in
+    which units spike, or delayed spikes arrive. Random numbers are those of the stream `key`, one
+    after another. If `one_spike`, only the most probable of several spikes in a step is kept. A
+    spike of step t acts from step t + delay on: it arrives at step t + delay - 1. Returns the step
+    reached, the number of random numbers used, the length of the next window, and the numbers of
+    spikes and of arrivals.
     """
-    base, slope, current, logit = scratch.base, scratch.slope, scratch.current, scratch.logit
-    steps, units = scratch.steps, scratch.units
-    n_units = base.shape[0]
+    fade = clock.fade
+    base, slope, current = scratch.base, scratch.slope, scratch.current
+    start, end, sums = scratch.start, scratch.end, scratch.sums
+    n_units = weights.offset.shape[0]
     n_events, n_arrivals = 0, 0
-    for step in range(first, min(first + scratch.stride, clock.fade.shape[0])):
-        advance(clock.fade[step], clock.decay, base, slope, current, logit)
+    while step < fade.shape[0] and max(n_events, n_arrivals) <= EVENTS:
+        fading = step < clock.n_fading
+        length = min(length, clock.lines.shape[0] - 1)
+        length = min(length, (clock.n_fading if fading else fade.shape[0]) - step)
+        if clock.delay > 1:
+            length = until_arrival(step, length, scratch.due)
+        total = math.inf
+        while length > 1:
+            growth = fade[0] if fading else 0.0
+            total = bound_window(
+                fade[step], growth, length, clock.lines, base, slope, current, start, end, sums
+            )
+            if total <= CROWDED:
+                break
+            length = max(1, int(length / total))
         n_before = n_events
-        for start in range(0, n_units, BLOCK):
-            stop = min(start + BLOCK, n_units)
-            block_key = key + GOLDEN * np.uint64(step * n_units + start)
-            if count_candidates(logit[start:stop], block_key) > 0:
-                for j in range(start, stop):
-                    u = uniform(block_key, j - start)
-                    if u < 1.0 / (1.0 + math.exp(-logit[j])):
-                        steps[n_events] = step
-                        units[n_events] = j
-                        n_events += 1
+        if length > 1:
+            number, n_events, passed = thin_window(
+                step, number, key, total, length, clock, n_units, n_events, scratch
+            )
+        else:
+            total = bound_step(fade[step], base, slope, current, start, sums)
+            number, n_events = thin_step(
+                step, number, key, total, fade, n_units, n_events, scratch
+            )
+            passed = 1
+        last = step + passed - 1
         if clock.one_spike and n_events > n_before + 1:
-            best = units[n_before]
-            for e in range(n_before + 1, n_events):
-                if logit[units[e]] > logit[best]:
-                    best = units[e]
-            units[n_before] = best
+            keep_most_probable(n_before, n_events, fade[last], clock.powers[passed - 1], scratch)
             n_events = n_before + 1
+        rescale(clock.powers[passed], current)
         if clock.delay == 1:
             for e in range(n_before, n_events):
-                for j in range(n_units):
-                    current[j] += weights.gain * weights.recurrent[units[e], j]
+                arrive(scratch.units[e], weights, current)
             n_arrivals = n_events
         else:
-            n_arrivals = exchange(step, n_before, n_events, n_arrivals, weights, late, scratch)
-    return n_events, n_arrivals
+            n_arrivals = exchange(last, n_before, n_events, n_arrivals, weights, late, scratch)
+        step += passed
+        # the next window expects one candidate, if hazards stay
+        length = int(min(4.0 * length, 1.0 + length / total))
+    return step, number, length, n_events, n_arrivals
 
 
 @njit(cache=True, nogil=True)
@@ -273,18 +557,22 @@ def begin(
     stimulus,  # IN (n_features,) normalised stimulus that fades in
     traces,  # IN (n_units,)
     weights,  # IN Weights
-    scratch,  # OUT Scratch: base, slope, current
+    late,  # IN (delay - 1, n_units)
+    scratch,  # OUT Scratch: base, slope, current, due
 ):
     """Split the logits at the first step into what `sample` needs."""
-    base, slope, current = scratch.base, scratch.slope, scratch.current
-    gain = weights.gain
+    n_units, gain = traces.shape[0], weights.gain
+    base, slope = scratch.base[:n_units], scratch.slope[:n_units]
+    current = scratch.current[:n_units]
     project(previous, weights.feedforward, base)
     project(stimulus, weights.feedforward, slope)
     project(traces, weights.recurrent, current)
-    for j in range(base.shape[0]):
+    for j in range(n_units):
         slope[j] = gain * (slope[j] - base[j])
         base[j] = gain * base[j] + weights.offset[j]
         current[j] *= gain
+    for t in range(late.shape[0]):
+        scratch.due[t] = late[t].any()
 
 
 @njit(cache=True, nogil=True)
@@ -438,12 +726,15 @@ def present(
         normalise(X[r], scale, stimuli[lane])
         if lane >= n_started:
             previous[lane] = stimuli[lane]  # the first stimulus fades from itself
-        begin(previous[lane], stimuli[lane], z, weights, scratch)
+        begin(previous[lane], stimuli[lane], z, weights, late[lane], scratch)
         key = stream_key(seed, first + r)
         open_sums(summed, tails.new[0], tails.old[0], tails.square[0], drive[lane], gram)
         now, now_summed = 0, 0
-        for start in range(0, n_steps, scratch.stride):
-            n_new, n_arrived = sample(start, key, clock, weights, late[lane], scratch)
+        step, number, length = 0, 0, 1
+        while step < n_steps:
+            step, number, length, n_new, n_arrived = sample(
+                step, number, length, key, clock, weights, late[lane], scratch
+            )
             steps, units = scratch.steps, scratch.units
             for e in range(n_new):
                 counts[units[e]] += 1
@@ -491,12 +782,15 @@ def encode(
     n_spikes = 0
     for r in range(X.shape[0]):
         normalise(X[r], scale, x)
-        begin(rest, x, silence, weights, scratch)
+        late[:] = False
+        begin(rest, x, silence, weights, late, scratch)
         key = row_key(x, bits, seed)
         codes[r] = 0.0
-        late[:] = False
-        for start in range(0, n_steps, scratch.stride):
-            n_events, _ = sample(start, key, clock, weights, late, scratch)
+        step, number, length = 0, 0, 1
+        while step < n_steps:
+            step, number, length, n_events, _ = sample(
+                step, number, length, key, clock, weights, late, scratch
+            )
             for e in range(n_events):
                 codes[r, scratch.units[e]] += read[scratch.steps[e]]
             n_spikes = write_record(r, n_events, scratch.steps, scratch.units, n_spikes, record)

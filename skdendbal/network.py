@@ -128,9 +128,14 @@ class Settings:
     @property
     def clock(self):
         """Kernel constants of time."""
-        powers = self.decay ** np.arange(self.n_steps + 1)
-        one_spike = self.rule.one_spike_per_step
-        return _kernels.Clock(self.fade, self.decay, powers, one_spike, self.delay_steps)
+        return _kernels.Clock(
+            self.fade,
+            np.count_nonzero(self.fade < 1.0),
+            self.decay ** np.arange(self.n_steps + 1),
+            _kernels.make_lines(self.decay, self.n_steps),
+            self.rule.one_spike_per_step,
+            self.delay_steps,
+        )
 
     @property
     def overlaps(self):

@@ -6,6 +6,7 @@ W (n_z, n_z) with W[j, k] the weight from neuron k onto neuron j, b (n_z,).
 
 import numpy as np
 from scipy.linalg import expm
+from scipy.special import expit
 
 MASK = 2**64 - 1
 
@@ -29,7 +30,7 @@ def uniforms(key, n_steps, n_z):
 
 
 def sigmoid(a):
-    return 1.0 / (1.0 + np.exp(-a))
+    return expit(a)  # 1 / (1 + exp(-a)), without overflow
 
 
 def inputs(x_previous, x_new, n_steps, fading=0.3):
