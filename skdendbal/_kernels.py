@@ -45,6 +45,7 @@ Clock = namedtuple(
         "fade",  # (n_steps,) weight of the new stimulus at each step
         "n_fading",  # steps at which that is below 1
         "powers",  # (n_steps + 1,) decay over 0, 1, ... steps
+        "squares",  # (n_steps + 1,) sum of the squared decay over 0, 1, ... steps
         "lines",  # (longest + 1, 3) bounds of a decay over a window, see `make_lines`
         "one_spike",  # whether at most one neuron spikes in a step
         "delay",  # steps from a spike to its first effect, at least 1
@@ -592,14 +593,14 @@ def open_sums(
     tail_old,
     tail_square,
     drive,  # OUT (2, n_units)
-    gram,  # INOUT (n_units, n_units)
+    gram,  # INOUT (n_units, n_units), or empty: not wanted
 ):
     """Add what the traces at the start of a presentation contribute to its sums."""
     for j in range(traces.shape[0]):
         drive[0, j] = tail_new * traces[j]
         drive[1, j] = tail_old * traces[j]
         half = 0.5 * tail_square * traces[j]
-        if half > 0.0:
+        if half > 0.0 and gram.size > 0:
             for k in range(traces.shape[0]):
                 gram[j, k] += half * traces[k]
 
@@ -614,7 +615,7 @@ def add_spikes(
     powers,  # IN (n_steps + 1,) decay over 0, 1, ... steps
     traces,  # INOUT (n_units,)
     drive,  # INOUT (2, n_units) sums over steps of the trace times the weight of x_new, x_old
-    gram,  # INOUT (n_units, n_units) half of the sum over steps of z z^T, see below
+    gram,  # INOUT (n_units, n_units) half of the sum over steps of z z^T; may be empty
 ):
     """Add the contribution of spikes to the sums over all steps of a presentation.
 
@@ -631,10 +632,11 @@ def add_spikes(
             now = step + 1
         drive[0, k] += tails.new[now]
         drive[1, k] += tails.old[now]
-        tail = tails.square[now]
-        for j in range(n_units):
-            gram[k, j] += tail * traces[j]
-        gram[k, k] += 0.5 * tail
+        if gram.size > 0:
+            tail = tails.square[now]
+            for j in range(n_units):
+                gram[k, j] += tail * traces[j]
+            gram[k, k] += 0.5 * tail
         traces[k] += 1.0
     return now
 
@@ -705,9 +707,9 @@ def present(
     scratch,  # TMP Scratch
     counts,  # INOUT (n_units,)
     drive,  # OUT (n_lanes, 2, n_units)
-    gram,  # INOUT (n_units, n_units)
+    gram,  # INOUT (n_units, n_units); may be empty
     record,  # OUT (capacity, 3) row, step, unit of the first spikes; may be empty
-    arrivals,  # OUT (capacity, 3) row, step, unit of the first arrivals; may be empty
+    arrivals,  # OUT (capacity, 3) lane, step, unit of the first arrivals; may be empty
 ):
     """Present rows to the lanes of a batch, the weights standing still; sum what learning needs.
 
@@ -744,7 +746,7 @@ def present(
                     n_new, steps, units, now_summed, tails, powers, summed, drive[lane], gram
                 )
             steps, units = scratch.arrival_steps, scratch.arrival_units
-            n_arrivals = write_record(r, n_arrived, steps, units, n_arrivals, arrivals)
+            n_arrivals = write_record(lane, n_arrived, steps, units, n_arrivals, arrivals)
             if at_once:
                 now = add_to_traces(n_arrived, steps, units, now, powers, z)
             else:
@@ -843,6 +845,259 @@ def dot(
     for k in range(a.shape[0]):
         total += a[k] * b[k]
     return total
+
+
+# The traces at the first steps of all intervals between spikes are the rows of a matrix Z, so that
+# the sum of z z^T over all steps is Z^T S Z, S the diagonal of the sums of the squared decay over
+# each interval. Row r of Z is row r - 1 times decays[r] plus one spike of units[r]; or, where
+# units[r] = -1 - lane, the traces that the lane starts from. So products with Z take one addition
+# a spike, and one product with the starts.
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def go_forward(
+    units,  # IN (n_rows,)
+    decays,  # IN (n_rows,)
+    vectors,  # IN (n_units, n_out)
+    product,  # INOUT (n_rows, n_out) rows of starts given, rows of spikes found
+):
+    """product = Z @ vectors in the rows of spikes."""
+    for r in range(1, units.shape[0]):
+        if units[r] >= 0:
+            k, decay = units[r], decays[r]
+            for i in range(product.shape[1]):
+                product[r, i] = decay * product[r - 1, i] + vectors[k, i]
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def go_backward(
+    units,  # IN (n_rows,)
+    decays,  # IN (n_rows,)
+    vectors,  # INOUT (n_rows, n_out) in rows of starts, what is to be multiplied with them
+    total,  # INOUT (n_units, n_out)
+):
+    """total += Z^T @ vectors, but for the products with starts."""
+    for r in range(units.shape[0] - 1, 0, -1):
+        if units[r] >= 0:
+            k, decay = units[r], decays[r]
+            for i in range(total.shape[1]):
+                total[k, i] += vectors[r, i]
+            for i in range(total.shape[1]):
+                vectors[r - 1, i] += decay * vectors[r, i]
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def scale_rows(
+    factors,  # IN (n_rows,)
+    vectors,  # IN (n_rows, n_out)
+    product,  # OUT (n_rows, n_out)
+):
+    """product = diag(factors) @ vectors."""
+    for r in range(vectors.shape[0]):
+        for i in range(vectors.shape[1]):
+            product[r, i] = factors[r] * vectors[r, i]
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def inner(
+    a,  # IN (n_rows, n_out)
+    b,  # IN (n_rows, n_out)
+):
+    """Sum of all products of the elements of two matrices."""
+    total = 0.0
+    for r in range(a.shape[0]):
+        for i in range(a.shape[1]):
+            total += a[r, i] * b[r, i]
+    return total
+
+
+@njit(cache=True, nogil=True)
+def without_quiet_units(
+    units,  # INOUT (n_rows,)
+    traces,  # IN (n_units,) of a single lane at its start
+):
+    """Renumber units that spike; all others become one, in products of rows of Z the same.
+
+    Returns the traces of the new units.
+    """
+    number = np.full(traces.shape[0], -1)
+    n = 0
+    for r in range(1, units.shape[0]):
+        k = units[r]
+        if number[k] < 0:
+            number[k] = n
+            n += 1
+        units[r] = number[k]
+    fewer = np.zeros((1, n + 1))
+    for k in range(traces.shape[0]):
+        if number[k] < 0:
+            fewer[0, n] += traces[k] ** 2
+        else:
+            fewer[0, number[k]] = traces[k]
+    fewer[0, n] = math.sqrt(fewer[0, n])
+    return fewer
+
+
+@njit(cache=True, nogil=True)
+def solve_rows(
+    units,  # IN (n_rows,)
+    decays,  # IN (n_rows,)
+    starts,  # IN (n_lanes, n_units)
+    firsts,  # IN (n_lanes,) rows of starts
+    roots,  # IN (n_rows,) square roots of S
+    rate,
+    rest,  # INOUT (n_rows, n_out) right-hand sides
+    solution,  # OUT (n_rows, n_out)
+    precision,  # relative to the right-hand side
+    most,  # iterations
+):
+    """Solve (1 + rate S^1/2 Z Z^T S^1/2) solution = rest by conjugate gradients.
+
+    Every column goes by itself. Returns whether the precision was reached.
+    """
+    n_rows, n_out = rest.shape
+    n_units = starts.shape[1]
+    direction, product = rest.copy(), np.empty((n_rows, n_out))
+    total = np.empty((n_units, n_out))
+    size, before, step = np.zeros((3, n_out))
+    solution[:] = 0.0
+    for r in range(n_rows):
+        for i in range(n_out):
+            size[i] += rest[r, i] ** 2
+    enough = precision**2 * size
+    for _ in range(most):
+        if not (size > enough).any():
+            break
+        scale_rows(roots, direction, product)
+        total[:] = 0.0
+        go_backward(units, decays, product, total)
+        for k in range(n_units):
+            for lane in range(starts.shape[0]):
+                z, row = starts[lane, k], firsts[lane]
+                for i in range(n_out):
+                    total[k, i] += z * product[row, i]
+        for lane in range(starts.shape[0]):
+            row = firsts[lane]
+            product[row] = 0.0
+            for k in range(n_units):
+                z = starts[lane, k]
+                for i in range(n_out):
+                    product[row, i] += z * total[k, i]
+        go_forward(units, decays, total, product)
+        step[:] = 0.0
+        for r in range(n_rows):
+            factor = rate * roots[r]
+            for i in range(n_out):
+                product[r, i] = direction[r, i] + factor * product[r, i]
+            for i in range(n_out):
+                step[i] += direction[r, i] * product[r, i]
+        for i in range(n_out):
+            step[i] = size[i] / step[i] if step[i] > 0.0 else 0.0
+        before[:] = size
+        size[:] = 0.0
+        for r in range(n_rows):
+            for i in range(n_out):
+                solution[r, i] += step[i] * direction[r, i]
+            for i in range(n_out):
+                rest[r, i] -= step[i] * product[r, i]
+            for i in range(n_out):
+                size[i] += rest[r, i] ** 2
+        for i in range(n_out):
+            step[i] = size[i] / before[i] if before[i] > 0.0 else 0.0
+        for r in range(n_rows):
+            for i in range(n_out):
+                direction[r, i] = rest[r, i] + step[i] * direction[r, i]
+    return not (size > enough).any()
+
+
+@njit(cache=True, nogil=True)
+def follow(
+    arrivals,  # IN (n_arrivals, 3) lane, step, unit, in the order of lanes and time
+    starts,  # IN (n_lanes, n_units) traces at the first step
+    powers,  # IN (n_steps + 1,) decay over 0, 1, ... steps
+    squares,  # IN (n_steps + 1,) sum of the squared decay over so many steps
+    drive,  # IN (n_lanes, 2, n_units) sums of z times the weights of the two targets
+    new,  # IN (n_lanes, n_out) target that fades in
+    old,  # IN (n_lanes, n_out) target that fades out
+    rate,
+    weights,  # INOUT (n_units, n_out)
+    precision,  # of the change, relative to the first guess
+    most,  # iterations
+):
+    """Backward Euler step of weights w in dw = rate (target - w z) z^T, from spikes.
+
+    (1 + rate Z^T S Z) change = rate residual, solved in the space of rows of Z. Returns the sum
+    over all steps of 2 target^T w z - |w z|^2, and whether the precision was reached, without
+    which weights stay as they are: a solution on the way may overshoot.
+    """
+    n_lanes, n_units = starts.shape
+    n_out, n_rows = weights.shape[1], arrivals.shape[0] + n_lanes
+    units, firsts = np.empty(n_rows, dtype=np.int64), np.empty(n_lanes, dtype=np.int64)
+    decays, roots = np.empty((2, n_rows))
+    r, e = 0, 0
+    for lane in range(n_lanes):
+        units[r], decays[r], firsts[lane], now = -1 - lane, 0.0, r, 0
+        while e < arrivals.shape[0] and arrivals[e, 0] == lane:
+            then = arrivals[e, 1] + 1
+            roots[r] = math.sqrt(squares[then - now])
+            r += 1
+            units[r], decays[r] = arrivals[e, 2], powers[then - now]
+            now, e = then, e + 1
+        roots[r] = math.sqrt(squares[powers.shape[0] - 1 - now])
+        r += 1
+    change = np.zeros((n_units, n_out))
+    paths, solution = np.zeros((2, n_rows, n_out))
+    # products of weights with starts and drive
+    by_new, by_old = np.zeros((2, n_lanes, n_out))
+    for k in range(n_units):
+        for lane in range(n_lanes):
+            row = firsts[lane]
+            z, a, b = starts[lane, k], drive[lane, 0, k], drive[lane, 1, k]
+            for i in range(n_out):
+                w = weights[k, i]
+                paths[row, i] += z * w
+                by_new[lane, i] += a * w
+                by_old[lane, i] += b * w
+    go_forward(units, decays, weights, paths)
+    explained = 2.0 * (inner(by_new, new) + inner(by_old, old))
+    scale_rows(roots, paths, paths)
+    explained -= inner(paths, paths)
+    # the residual, and its products with starts
+    scale_rows(-roots, paths, paths)
+    go_backward(units, decays, paths, change)
+    starting = np.zeros((n_lanes, n_out))
+    for k in range(n_units):
+        for lane in range(n_lanes):
+            row = firsts[lane]
+            z, a, b = starts[lane, k], drive[lane, 0, k], drive[lane, 1, k]
+            for i in range(n_out):
+                change[k, i] += z * paths[row, i] + a * new[lane, i] + b * old[lane, i]
+        for i in range(n_out):
+            change[k, i] *= rate
+        for lane in range(n_lanes):
+            z = starts[lane, k]
+            for i in range(n_out):
+                starting[lane, i] += z * change[k, i]
+    for lane in range(n_lanes):
+        paths[firsts[lane]] = starting[lane]
+    go_forward(units, decays, change, paths)
+    scale_rows(roots, paths, paths)
+    renumbered = units.copy()
+    fewer = without_quiet_units(renumbered, starts[0]) if n_lanes == 1 else starts
+    if not solve_rows(
+        renumbered, decays, fewer, firsts, roots, rate, paths, solution, precision, most
+    ):
+        return explained, False
+    scale_rows(-rate * roots, solution, solution)
+    go_backward(units, decays, solution, change)
+    for k in range(n_units):
+        for lane in range(n_lanes):
+            z, row = starts[lane, k], firsts[lane]
+            for i in range(n_out):
+                change[k, i] += z * solution[row, i]
+        for i in range(n_out):
+            weights[k, i] += change[k, i]
+    return explained, True
 
 
 @njit(cache=True, nogil=True)

@@ -106,6 +106,14 @@ class Settings:
         return self.n_components * self.target * self.n_steps
 
     @property
+    def few_spikes(self):
+        """Whether a batch is expected to have fewer intervals between spikes than neurons.
+
+        Its sum of z z^T then has less than full rank, and is better never formed.
+        """
+        return self.batch_size * (1.0 + self.spikes_per_presentation) < self.n_components
+
+    @property
     def fade(self):
         """Weight of the new stimulus at each step, shape (n_steps,)."""
         return np.minimum(1.0, np.arange(1, self.n_steps + 1) / (self.fading * self.n_steps))
@@ -132,6 +140,7 @@ class Settings:
             self.fade,
             np.count_nonzero(self.fade < 1.0),
             self.decay ** np.arange(self.n_steps + 1),
+            np.ascontiguousarray(tail_sums(np.ones(self.n_steps), self.decay**2)[::-1]),
             _kernels.make_lines(self.decay, self.n_steps),
             self.rule.one_spike_per_step,
             self.delay_steps,
@@ -249,7 +258,7 @@ class Intervals:
 
 @dataclass
 class Sums:
-    """Sums over the steps of some presentations, from which learning and measures follow.
+    """Sums over the steps of some presentations, from which measures follow.
 
     Parameters
     ----------
@@ -263,8 +272,6 @@ class Sums:
         Sum of ``x z^T``.
     gram : ndarray of shape (n_components, n_components)
         Sum of ``z z^T``.
-    intervals : Intervals or None, default=None
-        Those of a batch, for rules that ask for them.
     """
 
     n_steps: int
@@ -272,7 +279,6 @@ class Sums:
     square: float
     cross: np.ndarray
     gram: np.ndarray
-    intervals: Intervals | None = None
 
     def __iadd__(self, other):
         """Take in the sums over other presentations."""
@@ -282,6 +288,91 @@ class Sums:
         self.cross += other.cross
         self.gram += other.gram
         return self
+
+
+@dataclass
+class Batch:
+    """What a rule learns from: sums over the steps of a batch, and its spikes.
+
+    Parameters
+    ----------
+    n_steps : int
+        Number of steps of all lanes together.
+    counts : ndarray of shape (n_components,)
+        Spikes.
+    square : float
+        Sum of ``|x|^2``.
+    drive : ndarray of shape (n_lanes, 2, n_components)
+        Sums of z weighted by the new and by the previous stimulus.
+    half_gram : ndarray of shape (n_components, n_components) or (0, 0)
+        A matrix G with ``G + G^T`` the sum of ``z z^T``, unless left to be found from arrivals.
+    arrivals : ndarray of shape (n_arrivals, 3) or None
+        Lane, step and unit of arriving spikes in the order of lanes and time, where kept.
+    starts : ndarray of shape (n_lanes, n_components) or None
+        Traces at the first step, where arrivals are kept.
+    new : ndarray of shape (n_lanes, n_features)
+        The stimulus that fades in on each lane.
+    old : ndarray of shape (n_lanes, n_features)
+        The stimulus that fades out.
+    settings : Settings
+        Settings of the network.
+    clock : Clock
+        Kernel constants of time.
+    """
+
+    n_steps: int
+    counts: np.ndarray
+    square: float
+    drive: np.ndarray
+    half_gram: np.ndarray
+    arrivals: np.ndarray | None
+    starts: np.ndarray | None
+    new: np.ndarray
+    old: np.ndarray
+    settings: Settings
+    clock: _kernels.Clock
+
+    @property
+    def few_spikes(self):
+        """Whether `gram` is better not formed, see :attr:`Settings.few_spikes`."""
+        return self.half_gram.size == 0
+
+    @functools.cached_property
+    def cross(self):
+        """Sum of ``x z^T``, shape (n_features, n_components)."""
+        stimuli = np.stack([self.new, self.old], axis=1)
+        return np.tensordot(stimuli, self.drive, axes=((0, 1), (0, 1)))
+
+    @functools.cached_property
+    def gram(self):
+        """Sum of ``z z^T``, shape (n_components, n_components)."""
+        if not self.few_spikes:
+            return self.half_gram + self.half_gram.T
+        return (self.intervals.traces.T * self._squares) @ self.intervals.traces
+
+    @functools.cached_property
+    def trace_squares(self):
+        """Sum of z^2, shape (n_components,)."""
+        if not self.few_spikes:
+            return 2.0 * self.half_gram.diagonal()
+        return self._squares @ self.intervals.traces**2
+
+    @property
+    def _squares(self):
+        """Sum over each interval of the squared decay since its first step."""
+        return self.clock.squares[self.intervals.stops - self.intervals.firsts]
+
+    @functools.cached_property
+    def intervals(self):
+        """The intervals between spikes, for rules that ask for them."""
+        n = len(self.arrivals) + len(self.starts)
+        traces = np.empty((n, self.settings.n_components))
+        lanes, firsts, stops = np.empty((3, n), dtype=np.int64)
+        powers = self.clock.powers
+        parts = traces, lanes, firsts, stops
+        n = _kernels.call(_kernels.split, self.arrivals, self.starts, powers, *parts)
+        traces, lanes, firsts, stops = (part[:n] for part in parts)
+        return Intervals(traces, lanes, firsts, stops, self.new, self.old, self.settings)
 
 
 @dataclass
@@ -316,9 +407,12 @@ class Network:
     counts : ndarray of shape (n_components,)
         Spikes in the unfinished batch.
     gram : ndarray of shape (n_components, n_components)
-        A matrix G with ``G + G^T`` the sum of z z^T in the unfinished batch.
-    intervals : list of tuple
-        Intervals of the unfinished batch, for rules that ask for them.
+        A matrix G with ``G + G^T`` the sum of z z^T in the unfinished batch; empty where it is
+        found from arrivals.
+    arrivals : list of ndarray
+        Arriving spikes of the unfinished batch, where a rule needs them, see :class:`Batch`.
+    starts : ndarray of shape (batch_size, n_components)
+        Traces of each lane at the first step of the unfinished batch.
     spikes : ndarray of shape (n_components,)
         Recent spikes, each weighing less as it recedes.
     time : float
@@ -348,7 +442,8 @@ class Network:
     drive: np.ndarray
     counts: np.ndarray
     gram: np.ndarray
-    intervals: list
+    arrivals: list
+    starts: np.ndarray
     spikes: np.ndarray
     time: float = 0.0
     error: float = 0.0
@@ -411,8 +506,9 @@ def initialise(settings, n_features, seed):
         stimuli=np.zeros((lanes, n_features)),
         drive=np.zeros((lanes, 2, n)),
         counts=np.zeros(n, dtype=np.int64),
-        gram=np.zeros((n, n)),
-        intervals=[],
+        gram=np.zeros((0, 0) if settings.few_spikes else (n, n)),
+        arrivals=[],
+        starts=np.zeros((lanes, n)),
         spikes=np.zeros(n),
     )
 
@@ -469,10 +565,9 @@ def run(network, settings, X, scale=1.0, *, learn=True, record=False):
 
     Returns
     -------
-    sums : Sums
-        Sums over all steps presented here, with traces before the spikes of a step while
-        learning and after them (as in the decoder loss) otherwise. A batch that stays
-        unfinished counts in the call that finishes it.
+    sums : Sums or None
+        Sums over all steps presented here, with traces that include the spikes of a step, as in
+        the decoder loss. None while learning.
     spikes : ndarray of shape (n_spikes,) or None
         Structured array of row (of X), trial (0), time (ms from the row's onset) and unit.
     """
@@ -489,10 +584,12 @@ def run(network, settings, X, scale=1.0, *, learn=True, record=False):
         network = network.fork()
         waiting = network.n_presentations % lanes
         network.previous[:waiting] = network.stimuli[:waiting]
-        network.counts[:], network.gram[:], network.intervals = 0, 0.0, []
+        network.counts[:], network.arrivals = 0, []
+        network.gram = np.zeros((n_units, n_units))
         network.n_presentations += -network.n_presentations % lanes
-    present = _presenter(network, settings, scale, learn=learn, record=record)
-    keep_intervals = learn and settings.rule.needs_intervals
+    keep_arrivals = learn and (settings.few_spikes or settings.rule.needs_intervals)
+    clock = settings.clock
+    present = _presenter(network, settings, clock, scale, learn, record, keep_arrivals)
     overlaps = settings.overlaps
     total = Sums(
         0,
@@ -506,30 +603,32 @@ def run(network, settings, X, scale=1.0, *, learn=True, record=False):
     while start < len(X):
         lane = network.n_presentations % lanes
         stop = min(start + lanes - lane, start + settings.rows_per_call(n_features), len(X))
-        traces = network.traces[lane : lane + stop - start].copy() if keep_intervals else None
+        if keep_arrivals:
+            started = slice(lane, lane + stop - start)
+            network.starts[started] = network.traces[started]
         recorded, arrivals = present(X[start:stop], n_started)
         if record:
             spikes.append(_as_spikes(recorded, settings, first_row=start))
-        if keep_intervals:
-            network.intervals.append(_split(arrivals, traces, settings, lane))
+        if keep_arrivals:
+            network.arrivals.append(arrivals)
         network.n_presentations += stop - start
         n_started = min(n_started + stop - start, lanes)
         start = stop
         if network.n_presentations % lanes == 0 or (start == len(X) and not learn):
             n_lanes = (network.n_presentations - 1) % lanes + 1
-            sums = _close_batch(network, settings, n_lanes, overlaps)
-            total += sums
+            batch = _close_batch(network, settings, clock, n_lanes, overlaps)
             if learn:
-                _learn(network, settings, sums)
-    return total, np.concatenate(spikes) if record else None
+                _learn(network, settings, batch)
+            else:
+                total += batch
+    return None if learn else total, np.concatenate(spikes) if record else None
 
 
-def _presenter(network, settings, scale, *, learn, record):
+def _presenter(network, settings, clock, scale, learn, record, keep_arrivals):
     """Return a function that presents rows and returns their recorded spikes and arrivals."""
-    clock, decay = settings.clock, settings.decay
+    decay = settings.decay
     tails = settings.tails(include_spikes=not learn)
     scratch = _kernels.make_scratch(settings.n_components, settings.delay_steps)
-    keep_arrivals = learn and settings.rule.needs_intervals
     at_once = not learn and settings.delay_steps > 1
     undelayed = np.empty_like(network.traces)
     if at_once:
@@ -604,39 +703,31 @@ def _weights(network, settings):
     return _kernels.Weights(feedforward, network.recurrent, offset, gain)
 
 
-def _split(arrivals, traces, settings, first_lane):
-    """Return lanes, first steps, stops and traces of the intervals of some presentations."""
-    n = len(arrivals) + len(traces)
-    at_first = np.empty((n, settings.n_components))
-    lanes, firsts, stops = np.empty((3, n), dtype=np.int64)
-    powers = settings.clock.powers
-    n = _kernels.call(_kernels.split, arrivals, traces, powers, at_first, lanes, firsts, stops)
-    return lanes[:n] + first_lane, firsts[:n], stops[:n], at_first[:n]
-
-
-def _close_batch(network, settings, n_lanes, overlaps):
-    """Return the sums over the batch of the first `n_lanes` lanes and make room for the next."""
+def _close_batch(network, settings, clock, n_lanes, overlaps):
+    """Return the batch of the first `n_lanes` lanes and make room for the next."""
     new, old = network.stimuli[:n_lanes], network.previous[:n_lanes]
-    drive = network.drive[:n_lanes]
     squares = np.vdot(new, new), np.vdot(new, old), np.vdot(old, old)
-    sums = Sums(
+    batch = Batch(
         n_lanes * settings.n_steps,
-        network.counts.copy(),
+        network.counts,
         sum(map(operator.mul, overlaps, squares)),
-        new.T @ drive[:, 0] + old.T @ drive[:, 1],
-        network.gram + network.gram.T,
+        network.drive[:n_lanes],
+        network.gram,
+        np.concatenate(network.arrivals) if network.arrivals else None,
+        network.starts[:n_lanes],
+        new.copy(),
+        old.copy(),
+        settings,
+        clock,
     )
-    if network.intervals:
-        lanes, firsts, stops, traces = map(np.concatenate, zip(*network.intervals, strict=True))
-        sums.intervals = Intervals(traces, lanes, firsts, stops, new.copy(), old.copy(), settings)
     network.previous[:n_lanes] = new
-    network.counts[:] = 0
-    network.gram[:] = 0.0
-    network.intervals = []
-    return sums
+    network.counts = np.zeros_like(network.counts)
+    network.gram = np.zeros_like(network.gram)
+    network.arrivals = []
+    return batch
 
 
-def _homeostasis(network, settings, sums):
+def _homeostasis(network, settings, batch):
     """Return the change of the biases, ``db = eta_b (rho dt - s)`` summed over a batch.
 
     Lanes run side by side with the same bias. One after another, each would have seen the effect
@@ -648,15 +739,17 @@ def _homeostasis(network, settings, sums):
     rate = rule.homeostasis_rate * settings.dt
     logits_per_bias = 1.0 / network.variance if rule.scaled_bias else 1.0
     a = rate * logits_per_bias * settings.target * settings.n_steps
-    lanes = np.arange(settings.batch_size)
-    return rate * np.exp(-a * lanes).mean() * (settings.target * sums.n_steps - sums.counts)
+    lanes = settings.batch_size
+    # the mean of e^(-a lane)
+    shrunk = math.expm1(-a * lanes) / math.expm1(-a) / lanes if a > 0.0 else 1.0
+    return rate * shrunk * (settings.target * batch.n_steps - batch.counts)
 
 
-def _learn(network, settings, sums):
+def _learn(network, settings, batch):
     """Move weights, biases and noise by the sums over a batch; keep the records."""
     rule = settings.rule
-    network.error += rule.update(network, sums, settings.learning_rate * settings.dt)
-    network.bias += _homeostasis(network, settings, sums)
+    network.error += rule.update(network, batch, settings.learning_rate * settings.dt)
+    network.bias += _homeostasis(network, settings, batch)
     final = settings.noise**2
     progress = settings.batch_size / settings.horizon
     network.variance = final + (network.variance - final) * math.exp(
@@ -665,9 +758,9 @@ def _learn(network, settings, sums):
     network.n_updates += 1
 
     kept = math.exp(-progress / RATE_WINDOW)
-    network.spikes = kept * network.spikes + sums.counts
-    network.time = kept * network.time + sums.n_steps * settings.dt
-    network.error_steps += sums.n_steps
+    network.spikes = kept * network.spikes + batch.counts
+    network.time = kept * network.time + batch.n_steps * settings.dt
+    network.error_steps += batch.n_steps
     if network.n_updates % max(1, round(1 / (LOSS_POINTS * progress))) == 0:
         n_features = network.decoder.shape[0]
         network.loss_curve.append(0.5 * network.error / n_features / network.error_steps)

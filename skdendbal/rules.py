@@ -20,6 +20,8 @@ NOISE_RANGE = 1e-6, 1e6  # where powers of the noise level neither vanish nor ov
 FLOOR = 2e-3  # of the feedforward weight by which a dendritic potential is divided
 LEAST = 1e-6  # feedforward weights, where they must stay positive
 LARGEST = 1e6  # bound of feedforward weights, so that no rate makes them overflow
+PRECISION = 1e-11  # of changes of weights that are found by iteration, relative to the first guess
+ITERATIONS = 100  # at most; what needs more is solved directly
 STRETCH = 1.0  # ms over which rules that follow a presentation step by step are evaluated at once
 
 
@@ -29,7 +31,7 @@ class Rule:
 
     Class attributes say what a rule asks for: `non_negative`, whether its input must not be
     negative, and `needs_intervals`, whether it learns from the intervals between spikes and not
-    only from sums.
+    only from batch.
 
     Parameters
     ----------
@@ -116,14 +118,14 @@ class Rule:
         """
         return {}
 
-    def update(self, network, sums, step):
+    def update(self, network, batch, step):
         """Learn from the sums over one batch.
 
         Parameters
         ----------
         network : Network
             Changed in place: decoder, recurrent weights and those of `initialise`.
-        sums : Sums
+        batch : Batch
             Sums over all steps of the batch.
         step : float
             Duration of a step in ms, times the factor on learning rates.
@@ -133,11 +135,7 @@ class Rule:
         error : float
             Squared error of the decoder before learning, summed over the steps.
         """
-        decoder = network.decoder
-        residual = sums.cross - decoder @ sums.gram
-        error = sums.square - np.vdot(decoder, sums.cross + residual)
-        decoder += _implicit_change(self.decoder_rate * step, residual, sums.gram)
-        return error
+        return batch.square - _follow(network.decoder, batch, self.decoder_rate * step)
 
 
 RANGES = {
@@ -163,9 +161,10 @@ class Dendritic(Rule):
     {shared}
     """
 
-    def update(self, network, sums, step):
-        error = super().update(network, sums, step)
-        np.matmul(-network.decoder.T, network.decoder, out=network.recurrent)
+    def update(self, network, batch, step):
+        error = super().update(network, batch, step)
+        np.matmul(network.decoder.T, network.decoder, out=network.recurrent)
+        np.negative(network.recurrent, out=network.recurrent)
         return error
 
 
@@ -200,18 +199,18 @@ class LearnedDendritic(Rule, ABC):
             "dendritic": np.zeros((n_features, n_components, n_components)),
         }
 
-    def update(self, network, sums, step):
-        self._learn_inputs(network, sums, step)
+    def update(self, network, batch, step):
+        self._learn_inputs(network, batch, step)
         feedforward = network.weights["feedforward"]
         np.clip(feedforward, -LARGEST, LARGEST, out=feedforward)
-        self._learn_recurrent(network, sums, step)
-        return super().update(network, sums, step)
+        self._learn_recurrent(network, batch, step)
+        return super().update(network, batch, step)
 
     @abstractmethod
-    def _learn_inputs(self, network, sums, step):
+    def _learn_inputs(self, network, batch, step):
         """Change feedforward and dendritic weights."""
 
-    def _learn_recurrent(self, network, sums, step):
+    def _learn_recurrent(self, network, batch, step):
         """Bring the recurrent weights onto the soma up to date."""
         np.sum(network.weights["dendritic"], axis=0, out=network.recurrent.T)
 
@@ -237,11 +236,11 @@ class DendriticDecay(LearnedDendritic):
 
     decay: float = 0.005
 
-    def _learn_inputs(self, network, sums, step):
+    def _learn_inputs(self, network, batch, step):
         F, rate = network.weights["feedforward"], self.feedforward_rate * step
-        drive = _balance_dendrites(network, sums, self.recurrent_rate * step, self.decay)
+        drive = _balance_dendrites(network, batch, self.recurrent_rate * step, self.decay)
         F += rate * drive * np.sign(F) / np.maximum(FLOOR, np.abs(F))
-        F /= 1.0 + rate * self.decay * sums.n_steps
+        F /= 1.0 + rate * self.decay * batch.n_steps
 
 
 @dataclass(frozen=True)
@@ -284,24 +283,24 @@ class DendriticSlow(LearnedDendritic):
         weights["correlation"] = np.zeros((n_components, n_components))
         return weights
 
-    def _learn_inputs(self, network, sums, step):
+    def _learn_inputs(self, network, batch, step):
         F, average = network.weights["feedforward"], network.weights["average"]
-        drive = _balance_dendrites(network, sums, self.recurrent_rate * step)
+        drive = _balance_dendrites(network, batch, self.recurrent_rate * step)
         average += self.average_rate * step * drive
         np.clip(average, -LARGEST, LARGEST, out=average)
-        kept = np.exp(-2.0 * self.feedforward_rate * step * sums.n_steps)
+        kept = np.exp(-2.0 * self.feedforward_rate * step * batch.n_steps)
         # the published division by F has no floor; this one keeps F positive
         np.sqrt(np.maximum(average + (F**2 - average) * kept, LEAST**2), out=F)
 
-    def _learn_recurrent(self, network, sums, step):
+    def _learn_recurrent(self, network, batch, step):
         if self.pruned is None:
-            super()._learn_recurrent(network, sums, step)
+            super()._learn_recurrent(network, batch, step)
             return
-        _balance_soma(network, sums, self.recurrent_rate * step)
+        _balance_soma(network, batch, self.recurrent_rate * step)
         dendritic, correlation = network.weights["dendritic"], network.weights["correlation"]
-        duration = step * sums.n_steps
+        duration = step * batch.n_steps
         approach = -np.expm1(-self.correlation_rate * duration)
-        correlation += approach * (sums.gram / sums.n_steps - correlation)
+        correlation += approach * (batch.gram / batch.n_steps - correlation)
         scores = np.abs(dendritic) * correlation
         last = min(int(self.pruned * scores.size), scores.size - 1)
         weak = scores <= np.partition(scores, last, axis=None)[last]
@@ -333,11 +332,11 @@ class DendriticSimultaneous(LearnedDendritic):
     needs_intervals: ClassVar[bool] = True
     start: ClassVar[float] = 0.0
 
-    def _learn_inputs(self, network, sums, step):
-        intervals, settings = sums.intervals, sums.intervals.settings
+    def _learn_inputs(self, network, batch, step):
+        intervals, settings = batch.intervals, batch.intervals.settings
         n_features, n_units = network.decoder.shape
         stretch = max(1, round(STRETCH / settings.dt))
-        n_stretches = sums.n_steps / stretch + len(intervals.traces)
+        n_stretches = batch.n_steps / stretch + len(intervals.traces)
         work = n_features * n_units * (n_units * len(intervals.traces) + n_stretches)
         # inputs learn independently: a few at a time, so that Python regains control
         for features in np.array_split(
@@ -386,25 +385,25 @@ class Somatic(Rule):
     def initialise(self, n_features, n_components):
         return {"feedforward": np.zeros((n_features, n_components))}
 
-    def update(self, network, sums, step):
-        self.learn_feedforward(network.weights["feedforward"], sums, self.feedforward_rate * step)
-        _balance_soma(network, sums, self.recurrent_rate * step)  # of the new F: it must not lag
-        return super().update(network, sums, step)
+    def update(self, network, batch, step):
+        self.learn_feedforward(network.weights["feedforward"], batch, self.feedforward_rate * step)
+        _balance_soma(network, batch, self.recurrent_rate * step)  # of the new F: it must not lag
+        return super().update(network, batch, step)
 
-    def learn_feedforward(self, feedforward, sums, rate):
+    def learn_feedforward(self, feedforward, batch, rate):
         """Learn feedforward weights from the sums over one batch; a variant may replace it.
 
         Parameters
         ----------
         feedforward : ndarray of shape (n_features, n_components)
             F^T, changed in place.
-        sums : Sums
+        batch : Batch
             Sums over all steps of the batch.
         rate : float
             Learning rate eta_F times the duration of a step.
         """
-        feedforward += rate * sums.cross
-        feedforward /= 1.0 + rate * sums.gram.diagonal()
+        feedforward += rate * batch.cross
+        feedforward /= 1.0 + rate * batch.trace_squares
 
 
 @dataclass(frozen=True)
@@ -426,8 +425,8 @@ class SomaticUnwhitened(Somatic):
 
     needs_intervals: ClassVar[bool] = True
 
-    def learn_feedforward(self, feedforward, sums, rate):
-        intervals = sums.intervals
+    def learn_feedforward(self, feedforward, batch, rate):
+        intervals = batch.intervals
         fade, squares = intervals.settings.fade, intervals.traces**2
         starts = np.searchsorted(intervals.lanes, np.arange(len(intervals.new)))
         # sums of z_j^2 over each lane, weighted by products of the two stimuli's weights
@@ -443,7 +442,7 @@ class SomaticUnwhitened(Somatic):
         size = np.einsum("li,li,lj->j", new, new, new_new)
         size += 2.0 * np.einsum("li,li,lj->j", new, old, new_old)
         size += np.einsum("li,li,lj->j", old, old, old_old)
-        feedforward += rate * (sums.cross - 0.1 * limit) / (1.0 + 0.1 * rate * size)
+        feedforward += rate * (batch.cross - 0.1 * limit) / (1.0 + 0.1 * rate * size)
 
 
 RULES = {
@@ -456,7 +455,7 @@ RULES = {
 }
 
 
-def _balance_dendrites(network, sums, rate, decay=0.0):
+def _balance_dendrites(network, batch, rate, decay=0.0):
     """Learn dendritic weights, ``dW^d_ji = -rate (u_ji z^T + decay W^d_ji)``.
 
     With F and the spikes of the batch given that is linear, ``dW = -rate (F_ji c + W H)`` with
@@ -466,42 +465,70 @@ def _balance_dendrites(network, sums, rate, decay=0.0):
     Returns the sums of z_j u_ji while the weights move.
     """
     feedforward, dendritic = network.weights["feedforward"], network.weights["dendritic"]
-    values, vectors = np.linalg.eigh(sums.gram)
-    values = np.maximum(values, 0.0) + decay * sums.n_steps
+    values, vectors = np.linalg.eigh(batch.gram)
+    values = np.maximum(values, 0.0) + decay * batch.n_steps
     a = rate * values
     large = np.maximum(a, 1e-4)
     phi = np.where(a > 1e-4, -np.expm1(-large) / large, 1.0 - a / 2.0 + a**2 / 6.0)
     psi = np.where(a > 1e-4, (1.0 - phi) / large, 0.5 - a / 6.0)
     change = dendritic @ ((vectors * (values * phi)) @ vectors.T)
     phi, psi = ((vectors * diagonal) @ vectors.T for diagonal in (phi, psi))
-    change += feedforward[:, :, np.newaxis] * (sums.cross @ phi)[:, np.newaxis, :]
+    change += feedforward[:, :, np.newaxis] * (batch.cross @ phi)[:, np.newaxis, :]
     drive = change.diagonal(axis1=1, axis2=2).copy()
     if decay > 0.0:
-        mean = np.einsum("ijk,kj->ij", dendritic, phi) - rate * feedforward * (sums.cross @ psi)
-        drive -= decay * sums.n_steps * mean
+        mean = np.einsum("ijk,kj->ij", dendritic, phi) - rate * feedforward * (batch.cross @ psi)
+        drive -= decay * batch.n_steps * mean
     change *= rate
     dendritic -= change
     return drive
 
 
-def _balance_soma(network, sums, rate):
+def _balance_soma(network, batch, rate):
     """Learn recurrent weights that balance the somatic potential, ``dW = -rate u z^T``."""
-    feedforward, recurrent = network.weights["feedforward"], network.recurrent
-    potential = feedforward.T @ sums.cross + recurrent.T @ sums.gram  # sum of u z^T
-    recurrent += _implicit_change(rate, -potential, sums.gram).T
+    recurrent = network.recurrent.T.copy()
+    _follow(recurrent, batch, rate, response=-network.weights["feedforward"].T)
+    network.recurrent[:] = recurrent.T
 
 
-def _implicit_change(rate, force, gram):
-    """Change of weights w in a backward Euler step of ``dw = rate (force_0 - w gram)``.
+def _follow(weights, batch, rate, response=None):
+    """Move weights w by a backward Euler step of ``dw = rate (target - w z) z^T``.
 
-    `force`, of shape (n, n_components), is that of the weights before the step.
+    `weights` has the shape (n, n_components); the target is the input, or its product with
+    `response`. Returns the sum over all steps of ``2 target^T w z - |w z|^2``. Where spikes are
+    few, the sum of z z^T is not formed.
     """
+    if batch.few_spikes:
+        new, old = batch.new, batch.old
+        if response is not None:
+            new, old = new @ response.T, old @ response.T
+        moved = weights.T.copy()
+        explained, done = _kernels.call(
+            _kernels.follow,
+            batch.arrivals,
+            batch.starts,
+            batch.clock.powers,
+            batch.clock.squares,
+            batch.drive,
+            new,
+            old,
+            rate,
+            moved,
+            PRECISION,
+            ITERATIONS,
+        )
+        if done:
+            weights[:] = moved.T
+            return explained
+    cross = batch.cross if response is None else response @ batch.cross
+    residual = cross - weights @ batch.gram
+    explained = np.vdot(weights, cross + residual)
     # Where the rate outweighs the identity below by more, rounding would lose it.
-    rate = min(rate, 1e12 / (1.0 + gram.trace()))
-    system = rate * gram
+    rate = min(rate, 1e12 / (1.0 + batch.gram.trace()))
+    system = rate * batch.gram
     system.flat[:: len(system) + 1] += 1.0
-    _, change, _ = dposv(system, rate * force.T)
-    return change.T
+    _, change, _ = dposv(system, rate * residual.T)
+    weights += change.T
+    return explained
 
 
 def _check_memory(n_features, n_components):

@@ -16,7 +16,7 @@ from numba import njit
 from scipy import stats
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skdendbal import _kernels, network
+from skdendbal import _kernels, network, rules
 from skdendbal.datasets import make_bars
 from skdendbal.metrics import decoder_loss, firing_rates
 from skdendbal.network import Settings
@@ -146,6 +146,25 @@ VARIANTS = {
     "fading all the time": replace(SMALL, fading=1.0),
     "one neuron": replace(SMALL, n_components=1),
     "more than a block of neurons": replace(SMALL, n_components=40),
+    "fewer spikes than neurons": replace(SMALL, n_components=50, rate=7.0),
+    "fewer spikes than neurons, lanes": replace(
+        SMALL, n_components=60, rate=4.0, batch_size=2, delay=3.0
+    ),
+    "fewer spikes than neurons, somatic": replace(
+        SMALL,
+        n_components=50,
+        rate=7.0,
+        rule=Somatic(
+            decoder_rate=2e-3,
+            feedforward_rate=1e-3,
+            recurrent_rate=2e-3,
+            homeostasis_rate=1e-2,
+            one_spike_per_step=False,
+        ),
+    ),
+    "fewer spikes than neurons, decay": replace(
+        SMALL, n_components=30, rate=9.0, rule=DendriticDecay(**LEARNED, decay=0.5)
+    ),
 }
 
 
@@ -600,6 +619,66 @@ def test_sums_give_the_decoder_loss(settings):
     assert np.array_equal(sums.counts, np.bincount(spikes["unit"], minlength=len(sums.counts)))
 
 
+def test_a_change_that_iteration_does_not_reach_is_solved_directly(monkeypatch):
+    settings = VARIANTS["fewer spikes than neurons"]
+    net, _ = make_trained(settings)
+    monkeypatch.setattr(rules, "ITERATIONS", 0)
+    direct, _ = make_trained(settings)
+    np.testing.assert_allclose(direct.decoder, net.decoder, atol=1e-6)
+
+
+def test_spikes_are_few_where_variants_say_so():
+    for name, settings in VARIANTS.items():
+        assert settings.few_spikes == name.startswith("fewer spikes than neurons")
+
+
+@given(
+    data=st.data(),
+    n_lanes=st.integers(1, 3),
+    shape=st.tuples(st.integers(1, 20), st.integers(1, 5)),
+    n_steps=st.integers(1, 60),
+    log_rate=st.floats(-6, 1),
+)
+@hypothesis_settings(max_examples=200, deadline=None)
+def test_following_from_spikes_solves_the_implicit_equation(
+    data, n_lanes, shape, n_steps, log_rate
+):
+    n_units, n_out = shape
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    decay, rate = rng.uniform(0.5, 0.999), 10**log_rate
+    raster = rng.random((n_lanes, n_steps, n_units)) < data.draw(st.floats(0, 0.3))
+    starts = rng.random((n_lanes, n_units)) * (rng.random((n_lanes, n_units)) < 0.7)
+    new, old = rng.standard_normal((2, n_lanes, n_out))
+    fade = rng.random(n_steps)
+    z, gram = starts.copy(), np.zeros((n_units, n_units))
+    drive, inputs, traces = np.zeros((n_lanes, 2, n_units)), [], []
+    for step in range(n_steps):
+        drive[:, 0] += fade[step] * z
+        drive[:, 1] += (1 - fade[step]) * z
+        gram += z.T @ z
+        traces.append(z)
+        inputs.append(fade[step] * new + (1 - fade[step]) * old)
+        z = decay * z + raster[:, step]
+    traces, inputs = np.concatenate(traces), np.concatenate(inputs)
+    weights = rng.standard_normal((n_units, n_out))
+    residual = traces.T @ (inputs - traces @ weights)
+    expected = np.linalg.solve(np.eye(n_units) + rate * gram, rate * residual)
+    powers = decay ** np.arange(n_steps + 1)
+    squares = np.concatenate([[0.0], np.cumsum(powers[:-1] ** 2)])
+    moved = weights.copy()
+    parts = np.argwhere(raster), starts, powers, squares, drive, new, old
+    explained, done = _kernels.follow(*parts, rate, moved, 1e-12, 10_000)
+    assert done
+    size = np.abs(expected).max()
+    np.testing.assert_allclose(moved, weights + expected, rtol=0, atol=1e-6 * size + 1e-14)
+    error = ((inputs - traces @ weights) ** 2).sum()
+    total = (inputs**2).sum()
+    assert total - explained == pytest.approx(error, rel=1e-9, abs=1e-9 * (total + error))
+    early = weights.copy()
+    if not _kernels.follow(*parts, rate, early, 1e-12, 1)[1]:
+        assert np.array_equal(early, weights)
+
+
 def test_evaluation_leaves_the_network_alone():
     net, X = make_trained(VARIANTS["lanes"])
     before = pickle.dumps(net)
@@ -700,12 +779,11 @@ def test_concurrent_runs_restore_the_threads_of_blas():
 def test_recording_does_not_disturb_learning():
     net, X = make_trained(VARIANTS["lanes"])
     recorded = copy.deepcopy(net)
-    sums, nothing = network.run(net, VARIANTS["lanes"], X)
-    recorded_sums, spikes = network.run(recorded, VARIANTS["lanes"], X, record=True)
-    assert nothing is None
-    assert recorded_sums.counts.sum() == len(spikes) > 0
+    assert network.run(net, VARIANTS["lanes"], X) == (None, None)
+    _, spikes = network.run(recorded, VARIANTS["lanes"], X, record=True)
+    assert len(spikes) > 0
     assert np.array_equal(net.decoder, recorded.decoder)
-    assert np.array_equal(sums.gram, recorded_sums.gram)
+    assert np.array_equal(net.traces, recorded.traces)
 
 
 def test_an_untrained_network_fires_at_its_target_rate():
@@ -858,9 +936,9 @@ def test_a_rule_of_ones_own_takes_part():
         def initialise(self, n_features, n_components):
             return {"feedforward": np.zeros((n_features, n_components))}
 
-        def update(self, network, sums, step):
-            network.weights["feedforward"] += 1e-4 * step * sums.cross
-            return super().update(network, sums, step)
+        def update(self, network, batch, step):
+            network.weights["feedforward"] += 1e-4 * step * batch.cross
+            return super().update(network, batch, step)
 
     settings = replace(SMALL, rule=Averaging(one_spike_per_step=False))
     net, X = make_trained(settings)

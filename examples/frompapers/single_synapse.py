@@ -27,12 +27,10 @@ import experiment
 import numpy as np
 from matplotlib.figure import Figure
 
-from skdendbal.network import Sums
 from skdendbal.rules import Dendritic
 
 RULE = Dendritic(decoder_rate=3.4e-5)
 N_PAIRINGS = 80
-INTERVAL = 1000  # ms from pairing to pairing
 
 
 @dataclass(frozen=True)
@@ -77,16 +75,15 @@ def pair(protocol, scale=1.0):
         Weight D before the first and after every pairing.
     """
     synapse = SimpleNamespace(decoder=np.ones((1, 1)), recurrent=-np.ones((1, 1)))
-    sums = Sums(
-        n_steps=INTERVAL,
-        counts=np.ones(1, dtype=np.int64),
+    batch = SimpleNamespace(
+        few_spikes=False,
         square=sum(overlap(a, b) for a in PROTOCOLS[protocol] for b in PROTOCOLS[protocol]),
         cross=np.array([[sum(overlap(psp, SPIKE) for psp in PROTOCOLS[protocol])]]),
         gram=np.array([[overlap(SPIKE, SPIKE)]]),
     )
     weights = [1.0]
     for _ in range(round(scale * N_PAIRINGS)):
-        RULE.update(synapse, sums, step=1.0 / scale)
+        RULE.update(synapse, batch, step=1.0 / scale)
         weights.append(synapse.decoder.item())
     return np.array(weights)
 

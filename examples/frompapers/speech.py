@@ -57,9 +57,9 @@ class CodingError(Somatic):
     Recurrent weights learn somatic balance.
     """
 
-    def learn_feedforward(self, feedforward, sums, rate):
-        rate /= 1.0 + rate * sums.gram.trace()  # in a short run it would overshoot
-        feedforward += rate * (sums.cross - feedforward @ sums.gram)
+    def learn_feedforward(self, feedforward, batch, rate):
+        rate /= 1.0 + rate * batch.gram.trace()  # in a short run it would overshoot
+        feedforward += rate * (batch.cross - feedforward @ batch.gram)
 
 
 def with_rule(published, rule):
