@@ -5,7 +5,7 @@ What all benchmarks share
 One thread, interleaved timing, the machine in words, tables, raw numbers and sections of the
 results page. A script imports this module before numpy, and calls ::
 
-    options = benchmark.command_line(__doc__).parse_args()
+    options = benchmark.parse(benchmark.command_line(__doc__))
     seconds = benchmark.interleave({"first": call, "second": other}, options.repeats)
     report = benchmark.Report(options, __doc__)
     report.raw("times", [...])
@@ -74,6 +74,20 @@ def add_data(parser):
         default=Path(folder) if folder else None,
         help="folder with mnist_t10k.npz and olshausen_scenes.npz (variable SKDENDBAL_DATA)",
     )
+
+
+def parse(parser):
+    """Return the options, with the command line to show, without folders of a machine."""
+    options = parser.parse_args()
+    words = ["python", f"docs/benchmarks/{Path(sys.argv[0]).name}"]
+    for name, value in vars(options).items():
+        if value != parser.get_default(name) and not isinstance(value, Path):
+            words.append(f"--{name}")
+            words += (
+                map(str, value) if isinstance(value, list) else [str(value)] * (value is not True)
+            )
+    options.command = shlex.join(words)
+    return options
 
 
 def positive(text):
@@ -146,6 +160,19 @@ def machine(packages=PACKAGES):
 
 # Results
 # -------
+def use_log_scale(axis):
+    """Make an axis of matplotlib logarithmic, with plain numbers that do not overlap."""
+    from matplotlib import ticker
+
+    name = axis.axis_name
+    getattr(axis.axes, f"set_{name}scale")("log")
+    low, high = axis.get_view_interval()
+    subs = (1.0, 2.0, 5.0) if high < 100.0 * low else (1.0,)
+    axis.set_major_locator(ticker.LogLocator(subs=subs, numticks=6))
+    axis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    axis.set_minor_formatter(ticker.NullFormatter())
+
+
 class Report:
     """Tables, raw numbers and figures of one script.
 
@@ -162,7 +189,7 @@ class Report:
         self.name = Path(sys.argv[0]).stem
         title, _, *lines = doc.strip().splitlines()
         text = "\n".join(lines).strip().replace("``", "`")
-        self.parts = [f"## {title}", text, f"`{_command(self.name, options)}`"]
+        self.parts = [f"## {title}", text, f"`{options.command}`"]
 
     def table(self, title, rows, note=""):
         """Print a list of dicts, whose keys are the columns, and take it into the section."""
@@ -202,16 +229,3 @@ class Report:
     def _path(self, suffix):
         self.folder.mkdir(parents=True, exist_ok=True)
         return self.folder / (self.name + suffix)
-
-
-def _command(name, options):
-    """Return the command line without folders, which belong to a machine."""
-    words = ["python", f"docs/benchmarks/{name}.py"]
-    for option, value in vars(options).items():
-        if isinstance(value, list):
-            words += [f"--{option}", *map(str, value)]
-        elif value is True:
-            words.append(f"--{option}")
-        elif value not in (None, False) and not isinstance(value, Path):
-            words += [f"--{option}", str(value)]
-    return shlex.join(words)

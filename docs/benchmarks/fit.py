@@ -143,7 +143,8 @@ def plot(lines, names):
             seconds = [np.median(p["seconds"]) for p in points]
             evlin = [p["EVlin"] for p in points]
             ax.plot(seconds, evlin, "o-", markersize=3, label=label(family, alpha))
-        ax.set(xscale="log", xlabel="s to fit", ylabel="EVlin", title=name)
+        ax.set(xlabel="s to fit", ylabel="EVlin", title=name)
+        benchmark.use_log_scale(ax.xaxis)
         ax.legend(fontsize=6)
     return figure
 
@@ -154,7 +155,7 @@ def main():
     benchmark.add_data(parser)
     add = parser.add_argument
     add("--tasks", nargs="+", choices=list(tasks.TASKS), help="default: all that have data")
-    options = parser.parse_args()
+    options = benchmark.parse(parser)
     if not peers.HAS_SPAMS:
         parser.error("SPAMS sets the goal: pip install spams-bin")
     names = options.tasks or tasks.available(options.data)

@@ -197,7 +197,7 @@ def main():
     )
     add("--peers", nargs="*", default=list(REQUIREMENTS), choices=list(REQUIREMENTS))
     add("--stimuli", type=benchmark.positive, default=100, help="number of stimuli (100)")
-    options = parser.parse_args()
+    options = benchmark.parse(parser)
 
     net, stimuli = learn(options)
     this = PUBLISHED.settings
