@@ -1,0 +1,189 @@
+"""
+Learning: time to equal quality
+===============================
+
+Seconds of `fit`, against the variance that a linear read-out of the codes of test rows explains
+(EVlin, see `tasks.py`). DendriticBalanceCoder learns from a number of presentations, in passes
+over as many rows at most, with its other parameters at their defaults,
+MiniBatchDictionaryLearning (cd) in passes (`max_iter`, less where it stops early), SPAMS in
+mini-batches of 256 rows. One thread; in every round each coder is fitted in turn on another split,
+after a fit on a few rows that compiles.
+
+The first table says how long each takes to reach the EVlin of SPAMS after all its batches, or 99 %
+of it: the fastest measured fit that does. Peers are fitted with alpha 0.3 and with another alpha,
+where L0, the number of non-zero entries of a code, is closer to that of DendriticBalanceCoder: the
+more of them, the easier to reach an EVlin.
+"""
+
+import math
+
+import benchmark
+import matplotlib
+import numpy as np
+import peers
+import tasks
+
+from skdendbal import DendriticBalanceCoder
+
+matplotlib.use("agg")
+import matplotlib.pyplot as plt
+
+OURS, LASSO, SPAMS = "DendriticBalanceCoder", "MiniBatchDL cd", "SPAMS"
+UNITS = {OURS: "presentations", LASSO: "max_iter", SPAMS: "batches"}
+LENGTHS = {
+    OURS: (1000, 2000, 5000, 10_000, 20_000),
+    LASSO: (1, 2, 5, 10, 30),
+    SPAMS: (5, 10, 30, 100, 300),
+}
+ALPHAS = {tasks.digits: (0.3, 0.1), tasks.mnist: (0.3, 0.1), tasks.scenes: (0.3, 1.0)}
+GOALS = {"it": 1.0, "99 % of it": 0.99}
+
+
+def make(family, alpha, length, n_components, n_rows, seed):
+    """Return a coder and the rows that it learns from."""
+    if family == OURS:
+        rows = slice(min(length, n_rows))
+        max_iter = math.ceil(length / rows.stop)
+        return DendriticBalanceCoder(n_components, max_iter=max_iter, random_state=seed), rows
+    if family == LASSO:
+        return peers.minibatch(n_components, alpha, max_iter=length), slice(None)
+    return peers.Spams(n_components, alpha, n_batches=length), slice(None)
+
+
+def measure(name, options):
+    """Return results of every coder, length and round on one task."""
+    load, n_components, _ = tasks.TASKS[name]
+    splits = [load(options.data, seed) for seed in range(options.repeats)]
+    every = 2 if options.quick else 1
+    alphas = ALPHAS[load][:1] if options.quick else ALPHAS[load]
+    fitted = {
+        (family, alpha, length): []
+        for family in UNITS
+        for alpha in ((None,) if family == OURS else alphas)
+        for length in LENGTHS[family][::every]
+    }
+
+    def fit(family, alpha, length):
+        seed = len(fitted[family, alpha, length])
+        train = splits[seed].train
+        coder, rows = make(family, alpha, length, n_components, len(train), seed)
+        fitted[family, alpha, length].append(coder.fit(train[rows]))
+
+    few = splits[0].train[:20]
+    DendriticBalanceCoder(n_components, max_iter=1).fit(few).transform(few)
+    peers.minibatch(n_components, 0.3, max_iter=1).fit(few)
+    calls = {key: lambda key=key: fit(*key) for key in fitted}
+    times = benchmark.interleave(calls, options.repeats, f"{name}: fits")
+    rows = []
+    for key, coders in benchmark.progress(fitted.items(), f"{name}: codes"):
+        for seed, (coder, split) in enumerate(zip(coders, splits, strict=True)):
+            train = coder.transform(split.train[: tasks.N_READ_OUT])
+            test = coder.transform(split.test)
+            row = {"task": name, **dict(zip(("coder", "alpha", "length"), key, strict=True))}
+            row |= {"split": seed, "seconds": times[key][seed]}
+            row["passes"] = getattr(coder, "n_iter_", None)
+            row |= tasks.quality(split, train, test, coder.components_, classify=False)
+            rows.append(row)
+    return rows
+
+
+def summarise(rows):
+    """Return one line for every coder, alpha and length: mean quality and all times."""
+    groups = {}
+    for row in rows:
+        key = tuple(row[name] for name in ("task", "coder", "alpha", "length"))
+        groups.setdefault(key, []).append(row)
+    return [
+        {
+            "task": task,
+            "coder": coder,
+            "alpha": alpha,
+            "length": length,
+            "seconds": [row["seconds"] for row in group],
+            **{m: float(np.mean([row[m] for row in group])) for m in ("EV", "EVlin", "L0")},
+        }
+        for (task, coder, alpha, length), group in groups.items()
+    ]
+
+
+def times_to_reach(lines, name):
+    """Return the time of each coder to the EVlin of the longest fit of SPAMS, for each alpha."""
+    lines = [line for line in lines if line["task"] == name]
+    table = []
+    for alpha in dict.fromkeys(line["alpha"] for line in lines if line["coder"] == SPAMS):
+        comparable = [line for line in lines if line["alpha"] in (None, alpha)]
+        goal = [line for line in comparable if line["coder"] == SPAMS][-1]
+        for family in UNITS:
+            fits = [line for line in comparable if line["coder"] == family]
+            row = {"task": name, "alpha": alpha, "EVlin": f"{goal['EVlin']:.3f}", "coder": family}
+            for what, part in GOALS.items():
+                reached = [line for line in fits if line["EVlin"] >= part * goal["EVlin"]]
+                first = min(reached, key=lambda line: np.median(line["seconds"]), default=None)
+                row[f"s to {what}"] = benchmark.spread(first["seconds"]) if first else "-"
+                row[f"L0 at {what}"] = first and first["L0"]
+            row["best EVlin"] = f"{max(line['EVlin'] for line in fits):.3f}"
+            table.append(row)
+    return table
+
+
+def label(family, alpha):
+    """Return the name of a coder with its alpha."""
+    return family if alpha is None else f"{family} {alpha:g}"
+
+
+def plot(lines, names):
+    """Return a figure with EVlin against seconds, a panel for every task."""
+    figure, axes = plt.subplots(
+        1, len(names), figsize=(3.2 * len(names) + 1, 3.5), layout="constrained", squeeze=False
+    )
+    for ax, name in zip(axes[0], names, strict=True):
+        of_task = [line for line in lines if line["task"] == name]
+        for family, alpha in dict.fromkeys((line["coder"], line["alpha"]) for line in of_task):
+            points = [p for p in of_task if (p["coder"], p["alpha"]) == (family, alpha)]
+            seconds = [np.median(p["seconds"]) for p in points]
+            evlin = [p["EVlin"] for p in points]
+            ax.plot(seconds, evlin, "o-", markersize=3, label=label(family, alpha))
+        ax.set(xlabel="s to fit", ylabel="EVlin", title=name)
+        benchmark.use_log_scale(ax.xaxis)
+        ax.legend(fontsize=6)
+    return figure
+
+
+def main():
+    """Measure."""
+    parser = benchmark.command_line(__doc__)
+    benchmark.add_data(parser)
+    add = parser.add_argument
+    add("--tasks", nargs="+", choices=list(tasks.TASKS), help="default: all that have data")
+    options = benchmark.parse(parser)
+    if not peers.HAS_SPAMS:
+        parser.error("SPAMS sets the goal: pip install spams-bin")
+    names = options.tasks or tasks.available(options.data)
+    rows = [row for name in names for row in measure(name, options)]
+    lines = summarise(rows)
+    report = benchmark.Report(options, __doc__)
+    report.figure(plot(lines, names), "EVlin against the time to fit; numbers are alpha")
+    report.table(
+        "Time to the EVlin of SPAMS after all its batches",
+        [row for name in names for row in times_to_reach(lines, name)],
+    )
+    for name in names:
+        table = [
+            {
+                "coder": label(line["coder"], line["alpha"]),
+                "length": f"{line['length']} {UNITS[line['coder']]}",
+                "s to fit": benchmark.spread(line["seconds"]),
+                "L0": line["L0"],
+                "EV": f"{line['EV']:.3f}",
+                "EVlin": f"{line['EVlin']:.3f}",
+            }
+            for line in lines
+            if line["task"] == name
+        ]
+        report.table(name, table)
+    report.raw("times", rows)
+    report.save()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""
+Remake all benchmarks and the page of their results
+===================================================
+
+Runs the scripts one after the other, each of which writes a section, and joins all sections that
+there are into README.md beside this file. Needs the extra "benchmarks" of the package, and all of
+the data for all tasks: ::
+
+    python docs/benchmarks/remake.py --data FOLDER
+
+On a busy machine the times are not worth much. ``--only`` with no name joins the sections alone.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import benchmark
+
+SCRIPTS = ("simulation", "transform", "fit", "growth", "startup", "where_time_goes")
+WITH_DATA = ("simulation", "transform", "fit", "where_time_goes")
+HEAD = """# Benchmarks
+
+Written by `python docs/benchmarks/remake.py --data FOLDER` in an environment with
+`pip install -e ".[benchmarks]"`, FOLDER with `mnist_t10k.npz` and `olshausen_scenes.npz`; without
+them the tasks that need them are left out. Every script also runs alone, and has more options:
+`--help`. Times are medians, with the least and the largest in brackets, of callables that are
+timed in turn, on one thread; quality stands beside them. Raw numbers are in [results](results).
+`learned_rules.py` compares the rules that learn dendritic balance with their literal form.
+"""
+
+
+def join(folder, page):
+    """Write the page from the sections in a folder."""
+    sections = [folder / f"{name}.md" for name in SCRIPTS]
+    texts = [path.read_text().rstrip() for path in sections if path.exists()]
+    machines = {text.rpartition("\n\n")[2] for text in texts}
+    if len(machines) == 1:  # named once
+        texts = [text.rpartition("\n\n")[0] for text in texts]
+        texts.insert(0, f"Machine: {machines.pop().strip('*')}.")
+    where = Path(os.path.relpath(folder, page.parent)).as_posix()
+    texts = [text.replace("](", f"]({where}/") for text in texts]
+    page.write_text("\n\n".join([HEAD.rstrip(), *texts]) + "\n")
+
+
+def main():
+    """Run scripts and join their sections."""
+    parser = benchmark.command_line(__doc__)
+    benchmark.add_data(parser)
+    add = parser.add_argument
+    add("--envs", type=Path, help="folder of the environments of peers, see simulation.py")
+    add("--only", nargs="*", choices=SCRIPTS, default=SCRIPTS, help="scripts to run (all)")
+    add(
+        "--page",
+        type=Path,
+        default=benchmark.FOLDER / "README.md",
+        help="where to write the page (docs/benchmarks/README.md)",
+    )
+    options = benchmark.parse(parser)
+    failed = []
+    for name in options.only:
+        command = [sys.executable, benchmark.FOLDER / f"{name}.py", "--output", options.output]
+        command += ["--repeats", str(options.repeats)] + ["--quick"] * options.quick
+        if options.data and name in WITH_DATA:
+            command += ["--data", options.data]
+        if options.envs and name == "simulation":
+            command += ["--envs", options.envs]
+        benchmark.log.rule(name)
+        if subprocess.run(command).returncode:
+            failed.append(name)
+    join(options.output, options.page)
+    benchmark.console.print(f"Page: {options.page}", highlight=False)
+    if failed:
+        sys.exit(f"Failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()

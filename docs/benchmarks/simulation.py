@@ -1,0 +1,262 @@
+"""
+Simulating one network: numpy, torch and Brian2
+===============================================
+
+Time of 200 all-to-all coupled stochastic neurons, in steps of 0.1 ms and with stimuli of 100 ms,
+without learning, on one thread. The network has learned natural scenes with the exact rule and the
+published settings at scale 0.01: 128 inputs x = sigmoid(16 (v - 0.15)) of ON and OFF channels, one
+spike a ms in all, sigma^2 = 0.13, any number of spikes in a step. Without scenes it learns digits
+of scikit-learn, scaled to the variance of scenes.
+
+All simulate the same network: the same weights, biases, noise, self-inhibition and fade-in, the
+same stimuli, each from rest. numpy and torch compute in single precision and look at the recurrent
+weights of neurons that spike only; Brian2 runs all stimuli in one simulation that is set to rest
+in between, of which the loop over steps counts. The time to prepare is apart: of Brian2 to
+generate and build its code, of the package to load what numba has compiled before.
+
+Rate and decoder loss show that all simulate the same model: of the package the mean of 10 trials,
+of a peer one, with its difference to the package, paired over stimuli, in standard errors.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import benchmark
+import numpy as np
+import simulation_peers
+from scipy.signal import lfilter
+from sklearn.datasets import load_digits
+
+from skdendbal import network
+
+sys.path.append(str(benchmark.FOLDER.parents[1] / "examples/frompapers"))
+import experiment
+import scenes
+import settings
+
+PUBLISHED = settings.SCENES["dendritic"]
+SCALE, QUICK_SCALE = 0.01, 0.001  # of the published number of stimuli
+OURS = "skdendbal"
+TRIALS = 10  # of the package, for rate and loss
+# Brian2 2.9 cannot be imported with numpy 2.4; of torch 2.13, pip prefers a build without CUDA if
+# an index has one (variable PIP_EXTRA_INDEX_URL).
+REQUIREMENTS = {"numpy": None, "torch": ["torch<2.14", "numpy"], "brian2": ["brian2", "numpy<2.4"]}
+
+
+def stream_of_digits(seed):
+    """Return a function ``draw(n)`` of stimuli as scenes.stream makes them, from digits."""
+    X = load_digits().data
+    X = (X - X.mean(axis=0)) / X.std() * 0.05**0.5
+    rng = np.random.default_rng(seed)
+    return lambda n: scenes.CHANNELS.fit_transform(X[rng.integers(len(X), size=n)])
+
+
+def learn(options):
+    """Return a network that has learned, and stimuli of the same kind."""
+    scale = QUICK_SCALE if options.quick else SCALE
+    if options.data:
+        images, _ = scenes.load(options.data)
+        draw, draw_more = scenes.stream(images, 0), scenes.stream(images, 1)
+    else:
+        draw, draw_more = stream_of_digits(0), stream_of_digits(1)
+    net = network.initialise(PUBLISHED.settings, scenes.N_FEATURES, seed=0)
+    with benchmark.log.status("Learning the network"):
+        experiment.train(net, experiment.keep_pace(PUBLISHED, scale), draw, scale)
+    return net, draw_more(options.stimuli)
+
+
+def as_model(net, stimuli):
+    """Return the network in units of the logit, as the peers take it."""
+    this = PUBLISHED.settings
+    gain = 1.0 / net.variance
+    return {
+        "stimuli": stimuli,
+        "feedforward": gain * net.decoder,
+        "recurrent": gain * net.recurrent,
+        "offset": net.bias + gain * this.rule.self_inhibition * net.recurrent.diagonal(),
+        "fade": this.fade,
+        "decay": this.decay,
+        "dt": this.dt,
+        "tau": this.tau,
+    }
+
+
+def rate_and_loss(spikes, net, stimuli):
+    """Return the mean firing rate in Hz and the decoder loss of every stimulus.
+
+    `spikes` are three rows: stimulus, step and unit.
+    """
+    this = PUBLISHED.settings
+    raster = np.zeros((this.n_steps, this.n_components))
+    rates, losses = np.empty((2, len(stimuli)))
+    for i, x in enumerate(stimuli):
+        raster[:] = 0.0
+        _, steps, units = spikes[:, spikes[0] == i]
+        raster[steps, units] = 1.0
+        traces = lfilter([1.0], [1.0, -this.decay], raster, axis=0)
+        errors = this.fade[:, np.newaxis] * x - traces @ net.decoder.T
+        rates[i] = len(units) / this.n_components / this.presentation_time * 1e3
+        losses[i] = 0.5 * np.mean(errors**2)
+    return rates, losses
+
+
+def with_difference(values, ours):
+    """Return a mean as text and its difference to ours in standard errors."""
+    text = f"{values.mean():.4g}"
+    difference = values - ours
+    if difference.any():
+        error = difference.std(ddof=1) / len(difference) ** 0.5
+        text += f" ({difference.mean() / error:+.1f})"
+    return text
+
+
+# Peers
+# -----
+def environment(package, folder):
+    """Return the Python of an environment that has a package, made if there is none."""
+    requirements = REQUIREMENTS[package]
+    if requirements is None:
+        return Path(sys.executable)
+    python = folder / package / "bin" / "python"
+    works = [python, "-c", f"import {package}"]
+    if not python.exists() or subprocess.run(works, stderr=subprocess.DEVNULL).returncode:
+        benchmark.log.print(f"Installing {package} in {folder / package}")
+        subprocess.run([sys.executable, "-m", "venv", folder / package], check=True)
+        install = [python, "-m", "pip", "install", "-q", *requirements]
+        subprocess.run(install, check=True, stdout=sys.stderr)
+        subprocess.run(works, check=True)
+    return python
+
+
+class Peer:
+    """A process that simulates the network at every call and returns the seconds."""
+
+    def __init__(self, name, python, model_path):
+        self.spikes_path = model_path.with_name(f"{name}.npz")
+        script = Path(simulation_peers.__file__)
+        command = [python, script, name, model_path, self.spikes_path]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        first = self._answer()
+        self.prepare, self.version = first["prepare"], first["version"]
+
+    def __call__(self):
+        """Simulate all stimuli once."""
+        print(file=self.process.stdin, flush=True)
+        return self._answer()["seconds"]
+
+    def spikes(self):
+        """Return the spikes of the first run, three rows."""
+        with np.load(self.spikes_path) as file:
+            return file["spikes"]
+
+    def close(self):
+        """End the process."""
+        self.process.stdin.close()
+        self.process.wait()
+
+    def _answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError("The peer ended, with the error above.")
+        return json.loads(line)
+
+
+def start_peers(options, model_path):
+    """Return the peers that can be had, by name."""
+    peers = {}
+    for name in simulation_peers.PEERS:
+        package = simulation_peers.PEERS[name][0]
+        if package in options.peers:
+            try:
+                python = environment(package, options.envs)
+                with benchmark.log.status(f"Preparing {name}"):
+                    peers[name] = Peer(name, python, model_path)
+            except (subprocess.CalledProcessError, RuntimeError) as error:
+                benchmark.log.print(f"{name} is left out: {error}")
+    return peers
+
+
+def main():
+    """Measure."""
+    parser = benchmark.command_line(__doc__)
+    benchmark.add_data(parser)
+    add = parser.add_argument
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    add(
+        "--envs",
+        type=Path,
+        default=cache / "skdendbal-benchmarks",
+        help="folder of the environments of the peers (~/.cache/skdendbal-benchmarks)",
+    )
+    add("--peers", nargs="*", default=list(REQUIREMENTS), choices=list(REQUIREMENTS))
+    add("--stimuli", type=benchmark.positive, default=100, help="number of stimuli (100)")
+    options = benchmark.parse(parser)
+
+    net, stimuli = learn(options)
+    this = PUBLISHED.settings
+    codes = np.empty((len(stimuli), this.n_components))
+
+    def ours():
+        network.encode(net, this, stimuli, seed=0, out=codes)
+
+    start = time.perf_counter()
+    ours()
+    first = time.perf_counter() - start
+    record = network.simulate(net, this, stimuli, seed=0, n_trials=TRIALS)
+    steps = np.round(record["time"] / this.dt).astype(int)
+    events = np.array([record["row"], steps, record["unit"]])
+    trials = (events[:, record["trial"] == trial] for trial in range(TRIALS))
+    our_rates, our_losses = np.mean([rate_and_loss(t, net, stimuli) for t in trials], axis=0)
+    with tempfile.TemporaryDirectory() as folder:
+        model_path = Path(folder) / "model.npz"
+        np.savez(model_path, **as_model(net, stimuli))
+        peers = start_peers(options, model_path)
+        found = {name: rate_and_loss(peer.spikes(), net, stimuli) for name, peer in peers.items()}
+        seconds = benchmark.interleave({OURS: ours, **peers}, options.repeats)
+        for peer in peers.values():
+            peer.close()
+
+    prepare = {name: peer.prepare for name, peer in peers.items()}
+    prepare[OURS] = max(0.0, first - min(seconds[OURS]))
+    steps = len(stimuli) * this.n_steps * this.n_components
+    rows, raw = [], []
+    for name, times in seconds.items():
+        rates, losses = found.get(name, (our_rates, our_losses))
+        median = float(np.median(times))
+        rows.append(
+            {
+                "engine": name,
+                "ms a stimulus": benchmark.spread(times, len(stimuli) * 1e-3),
+                "neuron-steps/s": f"{steps / median:.2g}",
+                "slower by": benchmark.number(median / float(np.median(seconds[OURS]))),
+                "prepare s": prepare[name],
+                "Hz": with_difference(rates, our_rates),
+                "decoder loss": with_difference(losses, our_losses),
+            }
+        )
+        raw += [
+            {"engine": name, "round": i, "stimuli": len(stimuli), "seconds": time}
+            for i, time in enumerate(times)
+        ]
+    report = benchmark.Report(options, __doc__)
+    data = "natural scenes" if options.data else "digits of scikit-learn"
+    versions = ", ".join(dict.fromkeys(peer.version for peer in peers.values()))
+    report.table(
+        f"{this.n_components} neurons, {len(stimuli)} stimuli ({data}), "
+        f"medians of {options.repeats} rounds (least-largest)",
+        rows,
+        note=f"Neuron-steps count all steps, simulated or skipped. Peers: {versions}.",
+    )
+    report.raw("times", raw)
+    report.save()
+
+
+if __name__ == "__main__":
+    main()

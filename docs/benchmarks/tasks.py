@@ -1,0 +1,133 @@
+"""
+Tasks: data, and the quality of codes on them
+=============================================
+
+The same data and splits for every coder, a split for every seed.
+
+- digits: those of scikit-learn, 64 pixels in [0, 1], 1300 rows to train and 497 to test, labels.
+- mnist: the 10,000 test digits at 16x16 pixels in [0, 1], 8000 and 2000 rows, labels.
+- scenes: 8x8 patches of the whitened natural scenes at half size, split in ON and OFF channels
+  and divided by their standard deviation, 50,000 of images 0-7 and 5000 of images 8-9, no labels.
+
+Quality of codes on the test rows, of every coder alike:
+
+- EV: 1 - SSE / SS of the coder's own reconstruction, codes times components.
+- EVlin: the same of one linear least-squares read-out of the codes, fitted on at most 10,000
+  training rows: the fair column across coders.
+- L0: mean number of non-zero entries of a code.
+- accuracy: of logistic regression on the codes divided by their overall standard deviation.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+
+from skdendbal.preprocessing import OnOffSplitter
+
+SIDE = 8  # of patches
+MARGIN = 4  # of images, where there are no patches
+N_READ_OUT = 10_000  # training rows for read-out and classifier
+
+
+@dataclass
+class Split:
+    """Rows to train and to test, with their labels or None."""
+
+    train: np.ndarray
+    test: np.ndarray
+    train_labels: np.ndarray | None = None
+    test_labels: np.ndarray | None = None
+
+
+def digits(folder, seed):
+    """Return a split of the digits of scikit-learn."""
+    X, y = load_digits(return_X_y=True)
+    return Split(
+        *train_test_split(
+            X / 16.0, y, train_size=1300, test_size=497, random_state=seed, stratify=y
+        )
+    )
+
+
+def mnist(folder, seed):
+    """Return a split of MNIST at 16x16 pixels, each the mean of the area that it covers."""
+    with np.load(folder / "mnist_t10k.npz") as file:
+        images, labels = file["images"] / 255.0, file["labels"].astype(int)
+    pool = np.eye(28).repeat(4, axis=0).reshape(16, 7, 28).mean(axis=1)
+    X = (pool @ images @ pool.T).reshape(len(images), -1)
+    order = check_random_state(seed).permutation(len(X))
+    train, test = order[:8000], order[8000:]
+    return Split(X[train], X[test], labels[train], labels[test])
+
+
+def scenes(folder, seed):
+    """Return patches of natural scenes, in ON and OFF channels."""
+    with np.load(folder / "olshausen_scenes.npz") as file:
+        images = file["images"].astype(float)
+    n, height, width = images.shape
+    images = images.reshape(n, height // 2, 2, width // 2, 2).mean(axis=(2, 4))
+    patches = np.lib.stride_tricks.sliding_window_view(images, (SIDE, SIDE), axis=(1, 2))
+    patches = patches[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
+    random = check_random_state(seed)
+
+    def draw(among, n_patches):
+        image = random.choice(among, n_patches)
+        row, column = random.randint(patches.shape[1], size=(2, n_patches))
+        drawn = patches[image, row, column].reshape(n_patches, -1)
+        return OnOffSplitter().fit_transform(drawn)
+
+    train, test = draw(np.arange(8), 50_000), draw(np.arange(8, 10), 5000)
+    return Split(train / train.std(), test / train.std())
+
+
+# Name of a task to its data, the number of components, and the number of splits.
+TASKS = {
+    "digits-64": (digits, 64, 5),
+    "digits-100": (digits, 100, 5),
+    "mnist-100": (mnist, 100, 1),
+    "mnist-256": (mnist, 256, 1),
+    "scenes-200": (scenes, 200, 1),
+}
+WITHOUT_DATA = ("digits-64", "digits-100")  # tasks that need no folder
+
+
+def available(folder):
+    """Return the names of the tasks that can be loaded."""
+    return list(TASKS if folder else WITHOUT_DATA)
+
+
+def explained(data, reconstruction, mean):
+    """Return 1 - SSE / SS, the squares about a mean."""
+    return 1.0 - np.square(data - reconstruction).sum() / np.square(data - mean).sum()
+
+
+def quality(split, train_codes, test_codes, components, classify=True):
+    """Return EV, EVlin, L0 and, if there are labels and `classify`, accuracy.
+
+    `train_codes` are those of the first rows, `N_READ_OUT` at most.
+    """
+    train = split.train[: len(train_codes)]
+    mean, mean_code = train.mean(axis=0), train_codes.mean(axis=0)
+    centred = train_codes - mean_code
+    gram = centred.T @ centred
+    gram += (1e-8 * gram.trace() / len(gram) + 1e-12) * np.eye(len(gram))
+    weights = np.linalg.solve(gram, centred.T @ (train - mean))
+    read_out = mean + (test_codes - mean_code) @ weights
+    mean_of_all = split.train.mean(axis=0)
+    result = {
+        "EV": explained(split.test, test_codes @ components, mean_of_all),
+        "EVlin": explained(split.test, read_out, mean_of_all),
+        "L0": float((np.abs(test_codes) > 1e-8).sum(axis=1).mean()),
+    }
+    if classify:
+        result["accuracy"] = None
+        if split.train_labels is not None:
+            scale = train_codes.std() or 1.0
+            classifier = LogisticRegression(max_iter=3000)
+            classifier.fit(train_codes / scale, split.train_labels[: len(train_codes)])
+            result["accuracy"] = classifier.score(test_codes / scale, split.test_labels)
+    return result
