@@ -694,48 +694,46 @@ def present(
     scale,
     seed,
     first,  # number of the first presentation
-    n_started,  # number of lanes that have held a stimulus before
-    previous,  # INOUT (n_lanes, n_features) last stimulus of each lane
-    stimuli,  # OUT (n_lanes, n_features) stimulus of each lane
-    traces,  # INOUT (n_lanes, n_units) as the recurrent currents have them
-    late,  # INOUT (n_lanes, delay - 1, n_units) row t: spikes that arrive at step t
+    n_started,  # number of these lanes that have held a stimulus before
+    previous,  # INOUT (n_rows, n_features) last stimulus of each lane
+    stimuli,  # OUT (n_rows, n_features) stimulus of each lane
+    traces,  # INOUT (n_rows, n_units) as the recurrent currents have them
+    late,  # INOUT (n_rows, delay - 1, n_units) row t: spikes that arrive at step t
     at_once,  # whether to sum the traces of spikes, in `undelayed`, or those of arrivals
-    undelayed,  # INOUT (n_lanes, n_units)
+    undelayed,  # INOUT (n_rows, n_units)
     weights,  # IN Weights
     clock,  # IN Clock
     tails,  # IN Tails
     scratch,  # TMP Scratch
     counts,  # INOUT (n_units,)
-    drive,  # OUT (n_lanes, 2, n_units)
+    drive,  # OUT (n_rows, 2, n_units)
     gram,  # INOUT (n_units, n_units); may be empty
     record,  # OUT (capacity, 3) row, step, unit of the first spikes; may be empty
-    arrivals,  # OUT (capacity, 3) lane, step, unit of the first arrivals; may be empty
+    arrivals,  # OUT (capacity, 3) row, step, unit of the first arrivals; may be empty
 ):
-    """Present rows to the lanes of a batch, the weights standing still; sum what learning needs.
+    """Present rows to lanes of a batch, the weights standing still; sum what learning needs.
 
-    Row r is presentation number first + r of the stream and runs on lane (first + r) mod
-    n_lanes, from the traces and the stimulus that this lane held last. Returns the numbers of
-    spikes and of arrivals.
+    Row r is presentation number first + r of the stream and runs on lane r of those given, from
+    the traces and the stimulus that this lane held last. Returns the numbers of spikes and of
+    arrivals.
     """
-    n_lanes = traces.shape[0]
     n_steps = clock.fade.shape[0]
     powers = clock.powers
     n_spikes, n_arrivals = 0, 0
     for r in range(X.shape[0]):
-        lane = (first + r) % n_lanes
-        z = traces[lane]
-        summed = undelayed[lane] if at_once else z
-        normalise(X[r], scale, stimuli[lane])
-        if lane >= n_started:
-            previous[lane] = stimuli[lane]  # the first stimulus fades from itself
-        begin(previous[lane], stimuli[lane], z, weights, late[lane], scratch)
+        z = traces[r]
+        summed = undelayed[r] if at_once else z
+        normalise(X[r], scale, stimuli[r])
+        if r >= n_started:
+            previous[r] = stimuli[r]  # the first stimulus fades from itself
+        begin(previous[r], stimuli[r], z, weights, late[r], scratch)
         key = stream_key(seed, first + r)
-        open_sums(summed, tails.new[0], tails.old[0], tails.square[0], drive[lane], gram)
+        open_sums(summed, tails.new[0], tails.old[0], tails.square[0], drive[r], gram)
         now, now_summed = 0, 0
         step, number, length = 0, 0, 1
         while step < n_steps:
             step, number, length, n_new, n_arrived = sample(
-                step, number, length, key, clock, weights, late[lane], scratch
+                step, number, length, key, clock, weights, late[r], scratch
             )
             steps, units = scratch.steps, scratch.units
             for e in range(n_new):
@@ -743,19 +741,19 @@ def present(
             n_spikes = write_record(r, n_new, steps, units, n_spikes, record)
             if at_once:
                 now_summed = add_spikes(
-                    n_new, steps, units, now_summed, tails, powers, summed, drive[lane], gram
+                    n_new, steps, units, now_summed, tails, powers, summed, drive[r], gram
                 )
             steps, units = scratch.arrival_steps, scratch.arrival_units
-            n_arrivals = write_record(lane, n_arrived, steps, units, n_arrivals, arrivals)
+            n_arrivals = write_record(r, n_arrived, steps, units, n_arrivals, arrivals)
             if at_once:
                 now = add_to_traces(n_arrived, steps, units, now, powers, z)
             else:
-                now = add_spikes(n_arrived, steps, units, now, tails, powers, z, drive[lane], gram)
+                now = add_spikes(n_arrived, steps, units, now, tails, powers, z, drive[r], gram)
         rescale(powers[n_steps - now], z)
         if at_once:
             rescale(powers[n_steps - now_summed], summed)
         if clock.delay > 1:
-            turn(late[lane], n_steps)
+            turn(late[r], n_steps)
     return n_spikes, n_arrivals
 
 

@@ -1,8 +1,11 @@
 """The scikit-learn estimator around the network."""
 
 import copy
+import functools
+import itertools
 import math
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral, Real
@@ -10,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
+from joblib.parallel import ThreadingBackend, get_active_backend
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -54,7 +58,7 @@ except ImportError:  # scikit-learn before 1.9
 
 
 MIN_PRESENTATIONS = 20_000  # of a fit with max_iter=None, and default horizon of partial_fit
-FIT_BLOCKS = 100  # callbacks are called this often during a fit
+FIT_BLOCKS = 100  # callbacks are called up to this often during a fit
 AUTO_SPIKES = 640.0  # spikes a second of all neurons together, with rate="auto"
 AUTO_RATE = 50.0  # largest rate of a neuron in Hz, with rate="auto"
 CHUNK = 1024  # rows converted to float64 at once
@@ -127,7 +131,9 @@ class DendriticBalanceCoder(
     random_state : int, RandomState instance or None, default=None
         Source of the seed of the network's random numbers and of the order of presentation.
     n_jobs : int, default=None
-        Number of threads of `transform`. Codes do not depend on it.
+        Number of threads of `transform`, and of learning with batches of more than eight, which
+        gains from some dozens of stimuli a batch on. Under :class:`joblib.parallel_config` with
+        another backend, learning runs on its workers. No result depends on it.
 
     Attributes
     ----------
@@ -305,18 +311,21 @@ class DendriticBalanceCoder(
                 n_iter = math.ceil(state.n_presentations / n_samples)
                 return self._fitted(copy.deepcopy(state), settings, scale, n_iter)
 
-            n_blocks = min(FIT_BLOCKS, n_samples * max_iter)
+            n_batches = math.ceil(n_samples * max_iter / settings.batch_size)
+            block = settings.batch_size * math.ceil(n_batches / FIT_BLOCKS)
+            n_blocks = math.ceil(n_samples * max_iter / block)
             context = self._init_callback_context(max_subtasks=n_blocks)
             context.call_on_fit_task_begin(estimator=self, X=X, y=y)
             order = random_state if self.shuffle else None
-            for rows in _presentation_order(n_samples, max_iter, n_blocks, order):
-                task = context.subcontext(task_name="presentations")
-                task.call_on_fit_task_begin(estimator=self, X=X, y=y)
-                self._present(state, settings, X, rows, scale)
-                if task.call_on_fit_task_end(
-                    estimator=self, X=X, y=y, reconstruction_attributes=attributes
-                ):
-                    break
+            with self._workers(settings) as apply:
+                for rows in _presentation_order(n_samples, max_iter, block, order):
+                    task = context.subcontext(task_name="presentations")
+                    task.call_on_fit_task_begin(estimator=self, X=X, y=y)
+                    _present(state, settings, X, rows, scale, apply)
+                    if task.call_on_fit_task_end(
+                        estimator=self, X=X, y=y, reconstruction_attributes=attributes
+                    ):
+                        break
             context.call_on_fit_task_end(
                 estimator=self, X=X, y=y, reconstruction_attributes=attributes
             )
@@ -371,7 +380,8 @@ class DendriticBalanceCoder(
                 self._check_change(settings)
                 state = copy.deepcopy(self._network)
                 scale, n_iter = self.scale_, self.n_iter_ + 1
-            self._present(state, settings, X, np.arange(len(X)), scale)
+            with self._workers(settings) as apply:
+                _present(state, settings, X, np.arange(len(X)), scale, apply)
             vars(self).update(self._fitted(state, settings, scale, n_iter))
         if state.n_presentations >= horizon:
             self._warn_of_failure()
@@ -632,10 +642,21 @@ class DendriticBalanceCoder(
             scale = float(np.ldexp(np.sqrt(square / len(X)), exponent))
         return min(scale, np.finfo(np.float64).max) if scale > 0.0 else 1.0
 
-    def _present(self, state, settings, X, rows, scale):
-        """Let the network learn from some rows of X in the given order."""
-        for chunk in gen_batches(len(rows), CHUNK):
-            network.run(state, settings, _as_float64(X[rows[chunk]]), scale)
+    @contextmanager
+    def _workers(self, settings):
+        """Give what applies a function to many arguments, by workers if they are of use."""
+        if settings.batch_size <= network.PART or effective_n_jobs(self.n_jobs) == 1:
+            yield itertools.starmap
+            return
+        if isinstance(get_active_backend(prefer="threads")[0], ThreadingBackend):
+            # joblib polls its threads every 10 ms, in which a batch would long be done
+            with ThreadPoolExecutor(effective_n_jobs(self.n_jobs)) as pool:
+                yield lambda *call: pool.map(functools.partial(_apply, call[0]), call[1])
+            return
+        # Arguments go in a tuple, as dask would store arrays on workers, whose death loses them;
+        # and never through files, which joblib does not write again when an array has changed.
+        with Parallel(n_jobs=self.n_jobs, max_nbytes=None) as parallel:
+            yield lambda *call: parallel(delayed(_apply)(call[0], each) for each in call[1])
 
     def _warn_of_failure(self):
         """Warn once if learning failed, with its cause and a remedy."""
@@ -711,6 +732,16 @@ def _atomic(estimator):
         raise
 
 
+def _present(state, settings, X, rows, scale, apply):
+    """Let a network learn from some rows of X in the given order."""
+    for chunk in gen_batches(len(rows), CHUNK):
+        network.run(state, settings, _as_float64(X[rows[chunk]]), scale, apply=apply)
+
+
+def _apply(function, arguments):
+    return function(*arguments)
+
+
 def _is_non_negative(rule):
     """Tell whether a rule, or the rule of a name, needs input that is not negative."""
     return getattr(RULES.get(rule) if isinstance(rule, str) else rule, "non_negative", False)
@@ -734,14 +765,13 @@ def _as_float64(X):
     return np.require(X, np.float64, "CW")
 
 
-def _presentation_order(n_samples, n_iter, n_blocks, random_state):
-    """Yield row numbers of `n_iter` passes in `n_blocks` blocks of nearly equal size."""
+def _presentation_order(n_samples, n_iter, size, random_state):
+    """Yield row numbers of `n_iter` passes in blocks of `size`."""
     waiting = np.empty(0, dtype=np.intp)
     passes = iter(range(n_iter))
-    for block in gen_even_slices(n_samples * n_iter, n_blocks):
-        size = block.stop - block.start
+    for block in gen_batches(n_samples * n_iter, size):
         parts, n = [waiting], len(waiting)
-        while n < size:
+        while n < block.stop - block.start:
             next(passes)
             order = np.arange(n_samples)
             parts.append(random_state.permutation(order) if random_state else order)

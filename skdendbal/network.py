@@ -6,6 +6,7 @@ learning rates in 1/ms, the target firing rate in Hz.
 
 import copy
 import functools
+import itertools
 import math
 import operator
 import threading
@@ -22,6 +23,9 @@ from .rules import Rule
 RATE_WINDOW = 0.05  # part of the horizon over which firing rates are averaged
 LOSS_POINTS = 100  # entries of the loss curve over one horizon
 NO_RECORD = np.empty((0, 3), dtype=np.int64)
+NO_GRAM = np.empty((0, 0))
+LANES = ("previous", "stimuli", "traces", "late", "drive", "undelayed")  # what belongs to a lane
+PART = 8  # lanes whose contributions are summed together, so that sums depend on nothing else
 SPIKE = np.dtype(
     [("row", np.int64), ("trial", np.int64), ("time", np.float64), ("unit", np.int64)]
 )
@@ -306,9 +310,9 @@ class Batch:
         Sums of z weighted by the new and by the previous stimulus.
     half_gram : ndarray of shape (n_components, n_components) or (0, 0)
         A matrix G with ``G + G^T`` the sum of ``z z^T``, unless left to be found from arrivals.
-    arrivals : ndarray of shape (n_arrivals, 3) or None
+    arrivals : ndarray of shape (n_arrivals, 3)
         Lane, step and unit of arriving spikes in the order of lanes and time, where kept.
-    starts : ndarray of shape (n_lanes, n_components) or None
+    starts : ndarray of shape (n_lanes, n_components)
         Traces at the first step, where arrivals are kept.
     new : ndarray of shape (n_lanes, n_features)
         The stimulus that fades in on each lane.
@@ -325,8 +329,8 @@ class Batch:
     square: float
     drive: np.ndarray
     half_gram: np.ndarray
-    arrivals: np.ndarray | None
-    starts: np.ndarray | None
+    arrivals: np.ndarray
+    starts: np.ndarray
     new: np.ndarray
     old: np.ndarray
     settings: Settings
@@ -404,11 +408,15 @@ class Network:
         The stimuli of the unfinished batch.
     drive : ndarray of shape (batch_size, 2, n_components)
         Sums of z weighted by the new and by the previous stimulus in the unfinished batch.
+    undelayed : ndarray of shape (batch_size, n_components)
+        Traces of each lane with the spikes that are under way, in evaluations.
     counts : ndarray of shape (n_components,)
         Spikes in the unfinished batch.
-    gram : ndarray of shape (n_components, n_components)
-        A matrix G with ``G + G^T`` the sum of z z^T in the unfinished batch; empty where it is
-        found from arrivals.
+    gram : ndarray of shape (n_components, n_components) or (0, 0)
+        A matrix G with ``G + G^T`` the sum of z z^T over the first lanes of the unfinished batch,
+        in eights; empty where there are none, or it is found from arrivals.
+    part_gram : ndarray of shape (n_components, n_components) or (0, 0)
+        The same of the lanes since.
     arrivals : list of ndarray
         Arriving spikes of the unfinished batch, where a rule needs them, see :class:`Batch`.
     starts : ndarray of shape (batch_size, n_components)
@@ -440,8 +448,10 @@ class Network:
     previous: np.ndarray
     stimuli: np.ndarray
     drive: np.ndarray
+    undelayed: np.ndarray
     counts: np.ndarray
     gram: np.ndarray
+    part_gram: np.ndarray
     arrivals: list
     starts: np.ndarray
     spikes: np.ndarray
@@ -466,9 +476,30 @@ class Network:
             With copies of all that changes while weights stand still.
         """
         network = copy.copy(self)
-        for name in ("traces", "late", "previous", "stimuli", "drive", "counts", "gram"):
+        for name in LANES:
             setattr(network, name, getattr(self, name).copy())
         return network
+
+    def lanes(self, part):
+        """Return the state of some lanes.
+
+        Parameters
+        ----------
+        part : slice
+            Which lanes.
+
+        Returns
+        -------
+        state : dict of str to ndarray
+            Views of what belongs to these lanes, by the name of the attribute.
+        """
+        return {name: getattr(self, name)[part] for name in LANES}
+
+    def gather(self):
+        """Add up what the last lanes have contributed to the sum of z z^T."""
+        if self.part_gram.size > 0:
+            self.gram = self.gram + self.part_gram if self.gram.size > 0 else self.part_gram
+            self.part_gram = NO_GRAM
 
 
 def initialise(settings, n_features, seed):
@@ -506,7 +537,9 @@ def initialise(settings, n_features, seed):
         stimuli=np.zeros((lanes, n_features)),
         drive=np.zeros((lanes, 2, n)),
         counts=np.zeros(n, dtype=np.int64),
-        gram=np.zeros((0, 0) if settings.few_spikes else (n, n)),
+        undelayed=np.zeros((lanes, n)),
+        gram=NO_GRAM,
+        part_gram=NO_GRAM,
         arrivals=[],
         starts=np.zeros((lanes, n)),
         spikes=np.zeros(n),
@@ -545,7 +578,7 @@ def _blas():
 
 
 @_OneBlasThread()
-def run(network, settings, X, scale=1.0, *, learn=True, record=False):
+def run(network, settings, X, scale=1.0, *, learn=True, record=False, apply=itertools.starmap):
     """Present a stream of stimuli, each fading in from the one before it on its lane.
 
     Parameters
@@ -562,6 +595,9 @@ def run(network, settings, X, scale=1.0, *, learn=True, record=False):
         Whether weights, biases and noise change.
     record : bool, default=False
         Whether to return the spikes.
+    apply : callable, default=itertools.starmap
+        ``apply(function, arguments)`` returns ``function(*each)`` of each of some arguments in
+        their order, wherever they are computed: parts of a batch are independent.
 
     Returns
     -------
@@ -584,13 +620,27 @@ def run(network, settings, X, scale=1.0, *, learn=True, record=False):
         network = network.fork()
         waiting = network.n_presentations % lanes
         network.previous[:waiting] = network.stimuli[:waiting]
-        network.counts[:], network.arrivals = 0, []
-        network.gram = np.zeros((n_units, n_units))
+        network.counts, network.gram, network.part_gram = 0, NO_GRAM, NO_GRAM
+        network.arrivals = []
         network.n_presentations += -network.n_presentations % lanes
-    keep_arrivals = learn and (settings.few_spikes or settings.rule.needs_intervals)
-    clock = settings.clock
-    present = _presenter(network, settings, clock, scale, learn, record, keep_arrivals)
-    overlaps = settings.overlaps
+    clock, overlaps = settings.clock, settings.overlaps
+    job = _Job(
+        scale,
+        network.seed,
+        clock,
+        settings.tails(include_spikes=not learn),
+        undelay=not learn and settings.delay_steps > 1,
+        keep_gram=not (learn and settings.few_spikes),
+        keep_spikes=record,
+        keep_arrivals=learn and (settings.few_spikes or settings.rule.needs_intervals),
+        rows_per_call=settings.rows_per_call(n_features),
+        spikes_per_row=settings.spikes_per_presentation,
+    )
+    if job.undelay:
+        # spikes that arrive at step t were fired delay - 1 - t steps before the first one
+        ages = np.arange(settings.delay_steps - 1)[::-1]
+        fired = settings.decay ** len(ages) * network.traces + settings.decay**ages @ network.late
+        network.undelayed = fired
     total = Sums(
         0,
         np.zeros(n_units, dtype=np.int64),
@@ -602,18 +652,38 @@ def run(network, settings, X, scale=1.0, *, learn=True, record=False):
     start = 0
     while start < len(X):
         lane = network.n_presentations % lanes
-        stop = min(start + lanes - lane, start + settings.rows_per_call(n_features), len(X))
-        if keep_arrivals:
-            started = slice(lane, lane + stop - start)
-            network.starts[started] = network.traces[started]
-        recorded, arrivals = present(X[start:stop], n_started)
-        if record:
-            spikes.append(_as_spikes(recorded, settings, first_row=start))
-        if keep_arrivals:
+        n = min(lanes - lane, len(X) - start)
+        weights = _weights(network, settings)
+        cuts = [lane, *range(lane + PART - lane % PART, lane + n, PART), lane + n]
+        parts = [slice(*cut) for cut in itertools.pairwise(cuts)]
+        arguments = (
+            (
+                job,
+                weights,
+                network.lanes(part),
+                network.part_gram if part.start == lane else NO_GRAM,
+                X[start + part.start - lane : start + part.stop - lane],
+                network.n_presentations + part.start - lane,
+                n_started - part.start,
+            )
+            for part in parts
+        )
+        for part, (state, *results) in zip(parts, apply(present, arguments), strict=True):
+            if job.keep_arrivals:
+                network.starts[part] = network.traces[part]
+            for name, values in state.items():
+                getattr(network, name)[part] = values
+            counts, network.part_gram, recorded, arrivals = results
+            network.counts = network.counts + counts
+            if part.stop % PART == 0 or part.stop == lanes:
+                network.gather()
+            arrivals[:, 0] += part.start
             network.arrivals.append(arrivals)
-        network.n_presentations += stop - start
-        n_started = min(n_started + stop - start, lanes)
-        start = stop
+            first_row = start + part.start - lane
+            spikes.append(_as_spikes(recorded, settings, first_row=first_row))
+        network.n_presentations += n
+        n_started = min(n_started + n, lanes)
+        start += n
         if network.n_presentations % lanes == 0 or (start == len(X) and not learn):
             n_lanes = (network.n_presentations - 1) % lanes + 1
             batch = _close_batch(network, settings, clock, n_lanes, overlaps)
@@ -624,64 +694,114 @@ def run(network, settings, X, scale=1.0, *, learn=True, record=False):
     return None if learn else total, np.concatenate(spikes) if record else None
 
 
-def _presenter(network, settings, clock, scale, learn, record, keep_arrivals):
-    """Return a function that presents rows and returns their recorded spikes and arrivals."""
-    decay = settings.decay
-    tails = settings.tails(include_spikes=not learn)
-    scratch = _kernels.make_scratch(settings.n_components, settings.delay_steps)
-    at_once = not learn and settings.delay_steps > 1
-    undelayed = np.empty_like(network.traces)
-    if at_once:
-        # spikes that arrive at step t were fired delay - 1 - t steps before the first one
-        ages = np.arange(settings.delay_steps - 1)[::-1]
-        undelayed = decay ** len(ages) * network.traces + decay**ages @ network.late
+@dataclass(frozen=True)
+class _Job:
+    """What is common to all presentations of a run."""
 
-    def attempt(state, undelayed, rows, n_started, recorded, arrivals):
-        return _kernels.call(
-            _kernels.present,
-            rows,
-            scale,
-            np.uint64(state.seed),
-            state.n_presentations,
-            n_started,
-            state.previous,
-            state.stimuli,
-            state.traces,
-            state.late,
-            at_once,
-            undelayed,
-            _weights(state, settings),
-            clock,
-            tails,
-            scratch,
-            state.counts,
-            state.drive,
-            state.gram,
-            recorded,
-            arrivals,
+    scale: float
+    seed: int
+    clock: _kernels.Clock
+    tails: _kernels.Tails
+    undelay: bool  # whether sums are those of traces without the delay
+    keep_gram: bool
+    keep_spikes: bool
+    keep_arrivals: bool
+    rows_per_call: int
+    spikes_per_row: float
+
+
+def present(job, weights, lanes, gram, X, first, n_started):
+    """Present a stimulus to each of some lanes, the weights standing still.
+
+    A pure function, for workers of any kind.
+
+    Parameters
+    ----------
+    job : _Job
+        What is common to all presentations.
+    weights : Weights
+        Those of the kernels.
+    lanes : dict of str to ndarray
+        State of these lanes, by the names of the attributes of :class:`Network`.
+    gram : ndarray of shape (n_components, n_components) or (0, 0)
+        Half the sum of z z^T of the lanes before them that are summed together with them.
+    X : ndarray of shape (n_lanes, n_features)
+        Their stimuli.
+    first : int
+        Number of the first of these presentations.
+    n_started : int
+        Number of these lanes that have had a stimulus before.
+
+    Returns
+    -------
+    lanes : dict of str to ndarray
+        Their state afterwards.
+    counts : ndarray of shape (n_components,)
+        Spikes.
+    gram : ndarray of shape (n_components, n_components) or (0, 0)
+        As above, with these lanes.
+    spikes : ndarray of shape (n_spikes, 3)
+        Lane, step and unit of spikes, if they are to be kept.
+    arrivals : ndarray of shape (n_arrivals, 3)
+        The same of spikes that arrive.
+    """
+    n_units, delay_steps = len(weights.offset), job.clock.delay
+    X = _writable(X)
+    weights, clock, tails = (type(t)(*map(_writable, t)) for t in (weights, job.clock, job.tails))
+    scratch = _kernels.make_scratch(n_units, delay_steps)
+    # room for twice the expected spikes, and another attempt if there are more
+    room = 64 + int(2 * len(X) * job.spikes_per_row)
+    while True:
+        state = {name: array.copy() for name, array in lanes.items()}
+        counts = np.zeros(n_units, dtype=np.int64)
+        if gram.size > 0:
+            half_gram = gram.copy()
+        else:
+            half_gram = np.zeros((n_units, n_units)) if job.keep_gram else NO_GRAM.copy()
+        spikes, arrivals = (
+            np.empty((room if keep else 0, 3), dtype=np.int64)
+            for keep in (job.keep_spikes, job.keep_arrivals)
         )
-
-    def present(rows, n_started):
-        if not record and not keep_arrivals:
-            attempt(network, undelayed, rows, n_started, NO_RECORD, NO_RECORD)
-            return NO_RECORD, NO_RECORD
-        # room for twice the expected spikes, and another attempt if there are more
-        room = 64 + int(2 * len(rows) * settings.spikes_per_presentation)
-        while True:
-            state, traces = network.fork(), undelayed.copy()
-            recorded, arrivals = (
-                np.empty((room if keep else 0, 3), dtype=np.int64)
-                for keep in (record, keep_arrivals)
+        n_spikes, n_arrivals = 0, 0
+        for start in range(0, len(X), job.rows_per_call):
+            some = slice(start, start + job.rows_per_call)
+            new_spikes, new_arrivals = _kernels.call(
+                _kernels.present,
+                X[some],
+                job.scale,
+                np.uint64(job.seed),
+                first + start,
+                n_started - start,
+                state["previous"][some],
+                state["stimuli"][some],
+                state["traces"][some],
+                state["late"][some],
+                job.undelay,
+                state["undelayed"][some],
+                weights,
+                clock,
+                tails,
+                scratch,
+                counts,
+                state["drive"][some],
+                half_gram,
+                spikes[n_spikes:],
+                arrivals[n_arrivals:],
             )
-            n_spikes, n_arrivals = attempt(state, traces, rows, n_started, recorded, arrivals)
-            if max(n_spikes * record, n_arrivals * keep_arrivals) <= room:
-                break
-            room = max(n_spikes, n_arrivals)
-        vars(network).update(vars(state))
-        undelayed[:] = traces
-        return recorded[:n_spikes], arrivals[:n_arrivals]
+            spikes[n_spikes : n_spikes + new_spikes, 0] += start
+            arrivals[n_arrivals : n_arrivals + new_arrivals, 0] += start
+            n_spikes, n_arrivals = n_spikes + new_spikes, n_arrivals + new_arrivals
+        if max(n_spikes * job.keep_spikes, n_arrivals * job.keep_arrivals) <= room:
+            break
+        room = max(n_spikes, n_arrivals)
+    return state, counts, half_gram, spikes[:n_spikes], arrivals[:n_arrivals]
 
-    return present
+
+def _writable(value):
+    """Return an array as kernels take it: what comes from another process may be read-only."""
+    if not isinstance(value, np.ndarray) or value.flags.carray:
+        return value
+    return np.require(value, requirements="CW")
 
 
 def _weights(network, settings):
@@ -706,6 +826,7 @@ def _weights(network, settings):
 def _close_batch(network, settings, clock, n_lanes, overlaps):
     """Return the batch of the first `n_lanes` lanes and make room for the next."""
     new, old = network.stimuli[:n_lanes], network.previous[:n_lanes]
+    network.gather()
     squares = np.vdot(new, new), np.vdot(new, old), np.vdot(old, old)
     batch = Batch(
         n_lanes * settings.n_steps,
@@ -713,7 +834,7 @@ def _close_batch(network, settings, clock, n_lanes, overlaps):
         sum(map(operator.mul, overlaps, squares)),
         network.drive[:n_lanes],
         network.gram,
-        np.concatenate(network.arrivals) if network.arrivals else None,
+        np.concatenate(network.arrivals),
         network.starts[:n_lanes],
         new.copy(),
         old.copy(),
@@ -722,7 +843,7 @@ def _close_batch(network, settings, clock, n_lanes, overlaps):
     )
     network.previous[:n_lanes] = new
     network.counts = np.zeros_like(network.counts)
-    network.gram = np.zeros_like(network.gram)
+    network.gram = NO_GRAM
     network.arrivals = []
     return batch
 
