@@ -131,7 +131,7 @@ class DendriticBalanceCoder(
     random_state : int, RandomState instance or None, default=None
         Source of the seed of the network's random numbers and of the order of presentation.
     n_jobs : int, default=None
-        Number of threads of `transform`, and of learning with batches of more than eight, which
+        Number of threads of `transform`, and of learning with batches of more than sixteen, which
         gains from some dozens of stimuli a batch on. Under :class:`joblib.parallel_config` with
         another backend, learning runs on its workers. No result depends on it.
 

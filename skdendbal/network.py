@@ -25,7 +25,7 @@ LOSS_POINTS = 100  # entries of the loss curve over one horizon
 NO_RECORD = np.empty((0, 3), dtype=np.int64)
 NO_GRAM = np.empty((0, 0))
 LANES = ("previous", "stimuli", "traces", "late", "drive", "undelayed")  # what belongs to a lane
-PART = 8  # lanes whose contributions are summed together, so that sums depend on nothing else
+PART = 16  # lanes whose contributions are summed together, so that sums depend on nothing else
 SPIKE = np.dtype(
     [("row", np.int64), ("trial", np.int64), ("time", np.float64), ("unit", np.int64)]
 )
@@ -140,15 +140,7 @@ class Settings:
     @property
     def clock(self):
         """Kernel constants of time."""
-        return _kernels.Clock(
-            self.fade,
-            np.count_nonzero(self.fade < 1.0),
-            self.decay ** np.arange(self.n_steps + 1),
-            np.ascontiguousarray(tail_sums(np.ones(self.n_steps), self.decay**2)[::-1]),
-            _kernels.make_lines(self.decay, self.n_steps),
-            self.rule.one_spike_per_step,
-            self.delay_steps,
-        )
+        return _clock(self)
 
     @property
     def overlaps(self):
@@ -188,8 +180,22 @@ class Settings:
         Spikes count once the stimulus has faded in, each as the mean trace it leaves, so a code
         is a firing rate in spikes per time constant whatever dt is.
         """
-        counted = self.fade >= 1.0
+        counted = self.clock.fade >= 1.0
         return counted * self.trace_per_spike / counted.sum()
+
+
+@functools.lru_cache(maxsize=4)  # to find them takes as long as to code a few rows
+def _clock(settings):
+    n_steps, decay, fade = settings.n_steps, settings.decay, settings.fade
+    return _kernels.Clock(
+        fade,
+        np.count_nonzero(fade < 1.0),
+        decay ** np.arange(n_steps + 1),
+        np.ascontiguousarray(tail_sums(np.ones(n_steps), decay**2)[::-1]),
+        _kernels.make_lines(decay, n_steps),
+        settings.rule.one_spike_per_step,
+        settings.delay_steps,
+    )
 
 
 def tail_sums(weights, factor):
@@ -414,7 +420,7 @@ class Network:
         Spikes in the unfinished batch.
     gram : ndarray of shape (n_components, n_components) or (0, 0)
         A matrix G with ``G + G^T`` the sum of z z^T over the first lanes of the unfinished batch,
-        in eights; empty where there are none, or it is found from arrivals.
+        in sixteens; empty where there are none, or it is found from arrivals.
     part_gram : ndarray of shape (n_components, n_components) or (0, 0)
         The same of the lanes since.
     arrivals : list of ndarray

@@ -71,19 +71,18 @@ def profile(coder, X):
     """Fit a coder; return the seconds and calls of each part, and the number of spikes."""
     watch, n_spikes = Stopwatch(), 0
     run = watch("rest of network.run", network.run)
+    update = watch("rule", Dendritic.update)
 
-    def counting(*args, **kwargs):
+    def counting(rule, net, batch, step):
         nonlocal n_spikes
-        sums, spikes = run(*args, **kwargs)
-        n_spikes += int(sums.counts.sum())
-        return sums, spikes
+        n_spikes += int(batch.counts.sum())
+        return update(rule, net, batch, step)
 
     kernel = watch(lambda kernel: f"kernel {kernel.__name__}", _kernels.call)
-    update = watch("rule", Dendritic.update)
     with (
-        patch.object(network, "run", counting),
+        patch.object(network, "run", run),
         patch.object(_kernels, "call", kernel),
-        patch.object(Dendritic, "update", lambda rule, *sums: update(rule, *sums)),
+        patch.object(Dendritic, "update", counting),
     ):
         watch(REST, coder.fit)(X)
     return watch.seconds, watch.calls, n_spikes
