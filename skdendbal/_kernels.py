@@ -509,6 +509,7 @@ def sample(
     start, end, sums = scratch.start, scratch.end, scratch.sums
     n_units = weights.offset.shape[0]
     n_events, n_arrivals = 0, 0
+    crowded = step  # up to this step a longer window has been found to expect too many candidates
     while step < fade.shape[0] and max(n_events, n_arrivals) <= EVENTS:
         fading = step < clock.n_fading
         length = min(length, clock.lines.shape[0] - 1)
@@ -523,6 +524,7 @@ def sample(
             )
             if total <= CROWDED:
                 break
+            crowded = step + length
             length = max(1, int(length / total))
         n_before = n_events
         if length > 1:
@@ -548,7 +550,11 @@ def sample(
             n_arrivals = exchange(last, n_before, n_events, n_arrivals, weights, late, scratch)
         step += passed
         # the next window expects one candidate, if hazards stay
-        length = int(min(4.0 * length, 1.0 + length / total))
+        if n_events > n_before or step >= crowded:
+            crowded = step
+            length = int(min(4.0 * length, 1.0 + length / total))
+        else:
+            length = max(1, min(length, int(length / total)))
     return step, number, length, n_events, n_arrivals
 
 
