@@ -423,6 +423,8 @@ class Network:
         in sixteens; empty where there are none, or it is found from arrivals.
     part_gram : ndarray of shape (n_components, n_components) or (0, 0)
         The same of the lanes since.
+    few_spikes : bool
+        Whether the unfinished batch keeps arrivals instead, see :attr:`Settings.few_spikes`.
     arrivals : list of ndarray
         Arriving spikes of the unfinished batch, where a rule needs them, see :class:`Batch`.
     starts : ndarray of shape (batch_size, n_components)
@@ -458,6 +460,7 @@ class Network:
     counts: np.ndarray
     gram: np.ndarray
     part_gram: np.ndarray
+    few_spikes: bool
     arrivals: list
     starts: np.ndarray
     spikes: np.ndarray
@@ -546,6 +549,7 @@ def initialise(settings, n_features, seed):
         undelayed=np.zeros((lanes, n)),
         gram=NO_GRAM,
         part_gram=NO_GRAM,
+        few_spikes=settings.few_spikes,
         arrivals=[],
         starts=np.zeros((lanes, n)),
         spikes=np.zeros(n),
@@ -636,9 +640,7 @@ def run(network, settings, X, scale=1.0, *, learn=True, record=False, apply=iter
         clock,
         settings.tails(include_spikes=not learn),
         undelay=not learn and settings.delay_steps > 1,
-        keep_gram=not (learn and settings.few_spikes),
         keep_spikes=record,
-        keep_arrivals=learn and (settings.few_spikes or settings.rule.needs_intervals),
         rows_per_call=settings.rows_per_call(n_features),
         spikes_per_row=settings.spikes_per_presentation,
     )
@@ -659,6 +661,9 @@ def run(network, settings, X, scale=1.0, *, learn=True, record=False, apply=iter
     while start < len(X):
         lane = network.n_presentations % lanes
         n = min(lanes - lane, len(X) - start)
+        if lane == 0:  # and not within a batch, where the rate may have changed
+            network.few_spikes = learn and settings.few_spikes
+        keep_arrivals = network.few_spikes or (learn and settings.rule.needs_intervals)
         weights = _weights(network, settings)
         cuts = [lane, *range(lane + PART - lane % PART, lane + n, PART), lane + n]
         parts = [slice(*cut) for cut in itertools.pairwise(cuts)]
@@ -668,6 +673,8 @@ def run(network, settings, X, scale=1.0, *, learn=True, record=False, apply=iter
                 weights,
                 network.lanes(part),
                 network.part_gram if part.start == lane else NO_GRAM,
+                not network.few_spikes,
+                keep_arrivals,
                 X[start + part.start - lane : start + part.stop - lane],
                 network.n_presentations + part.start - lane,
                 n_started - part.start,
@@ -675,7 +682,7 @@ def run(network, settings, X, scale=1.0, *, learn=True, record=False, apply=iter
             for part in parts
         )
         for part, (state, *results) in zip(parts, apply(present, arguments), strict=True):
-            if job.keep_arrivals:
+            if keep_arrivals:
                 network.starts[part] = network.traces[part]
             for name, values in state.items():
                 getattr(network, name)[part] = values
@@ -709,14 +716,12 @@ class _Job:
     clock: _kernels.Clock
     tails: _kernels.Tails
     undelay: bool  # whether sums are those of traces without the delay
-    keep_gram: bool
     keep_spikes: bool
-    keep_arrivals: bool
     rows_per_call: int
     spikes_per_row: float
 
 
-def present(job, weights, lanes, gram, X, first, n_started):
+def present(job, weights, lanes, gram, keep_gram, keep_arrivals, X, first, n_started):
     """Present a stimulus to each of some lanes, the weights standing still.
 
     A pure function, for workers of any kind.
@@ -731,6 +736,10 @@ def present(job, weights, lanes, gram, X, first, n_started):
         State of these lanes, by the names of the attributes of :class:`Network`.
     gram : ndarray of shape (n_components, n_components) or (0, 0)
         Half the sum of z z^T of the lanes before them that are summed together with them.
+    keep_gram : bool
+        Whether to form that sum.
+    keep_arrivals : bool
+        Whether to keep spikes that arrive.
     X : ndarray of shape (n_lanes, n_features)
         Their stimuli.
     first : int
@@ -763,10 +772,10 @@ def present(job, weights, lanes, gram, X, first, n_started):
         if gram.size > 0:
             half_gram = gram.copy()
         else:
-            half_gram = np.zeros((n_units, n_units)) if job.keep_gram else NO_GRAM.copy()
+            half_gram = np.zeros((n_units, n_units)) if keep_gram else NO_GRAM.copy()
         spikes, arrivals = (
             np.empty((room if keep else 0, 3), dtype=np.int64)
-            for keep in (job.keep_spikes, job.keep_arrivals)
+            for keep in (job.keep_spikes, keep_arrivals)
         )
         n_spikes, n_arrivals = 0, 0
         for start in range(0, len(X), job.rows_per_call):
@@ -797,7 +806,7 @@ def present(job, weights, lanes, gram, X, first, n_started):
             spikes[n_spikes : n_spikes + new_spikes, 0] += start
             arrivals[n_arrivals : n_arrivals + new_arrivals, 0] += start
             n_spikes, n_arrivals = n_spikes + new_spikes, n_arrivals + new_arrivals
-        if max(n_spikes * job.keep_spikes, n_arrivals * job.keep_arrivals) <= room:
+        if max(n_spikes * job.keep_spikes, n_arrivals * keep_arrivals) <= room:
             break
         room = max(n_spikes, n_arrivals)
     return state, counts, half_gram, spikes[:n_spikes], arrivals[:n_arrivals]

@@ -101,17 +101,7 @@ VARIANTS = {
     "coarse steps": replace(SMALL, dt=3.0, tau=7.0, presentation_time=60.0),
     "fine steps": replace(SMALL, dt=0.3, presentation_time=50.0),
     "one spike a step": replace(SMALL, rule=replace(SMALL.rule, one_spike_per_step=True)),
-    "somatic": replace(
-        SMALL,
-        batch_size=2,
-        rule=Somatic(
-            decoder_rate=2e-3,
-            feedforward_rate=1e-3,
-            recurrent_rate=2e-3,
-            homeostasis_rate=1e-2,
-            one_spike_per_step=False,
-        ),
-    ),
+    "somatic": replace(SMALL, batch_size=2, rule=Somatic(**LEARNED)),
     "decay": replace(SMALL, batch_size=2, rule=DendriticDecay(**LEARNED, decay=0.5)),
     "slow": replace(
         SMALL,
@@ -151,16 +141,7 @@ VARIANTS = {
         SMALL, n_components=60, rate=4.0, batch_size=2, delay=3.0
     ),
     "fewer spikes than neurons, somatic": replace(
-        SMALL,
-        n_components=50,
-        rate=7.0,
-        rule=Somatic(
-            decoder_rate=2e-3,
-            feedforward_rate=1e-3,
-            recurrent_rate=2e-3,
-            homeostasis_rate=1e-2,
-            one_spike_per_step=False,
-        ),
+        SMALL, n_components=50, rate=7.0, rule=Somatic(**LEARNED)
     ),
     "fewer spikes than neurons, decay": replace(
         SMALL, n_components=30, rate=9.0, rule=DendriticDecay(**LEARNED, decay=0.5)
@@ -625,6 +606,23 @@ def test_a_change_that_iteration_does_not_reach_is_solved_directly(monkeypatch):
     monkeypatch.setattr(rules, "ITERATIONS", 0)
     direct, _ = make_trained(settings)
     np.testing.assert_allclose(direct.decoder, net.decoder, atol=1e-6)
+
+
+@pytest.mark.parametrize("rates", [(4.0, 40.0), (40.0, 4.0)])
+def test_a_rate_that_changes_within_a_batch_loses_no_spikes(rates):
+    first, second = (replace(SMALL, n_components=60, batch_size=2, rate=rate) for rate in rates)
+    assert first.few_spikes != second.few_spikes
+    net, X = make_trained(first)
+    before = copy.deepcopy(net)
+    traces, targets = [], []
+    for lane, settings in enumerate((first, second)):
+        _, spikes = network.run(net, settings, X[lane : lane + 1], record=True)
+        raster = as_raster(spikes, 0, settings)
+        traces.append(naive.replay(raster, before.traces[lane], dt=1.0, tau=10.0)[0])
+        targets.append(naive.inputs(before.previous[lane], X[lane], settings.n_steps))
+    parts = np.concatenate(traces), np.concatenate(targets)
+    D = naive.implicit_step(before.decoder.T, *parts, SMALL.rule.decoder_rate).T
+    np.testing.assert_allclose(net.decoder, D, rtol=1e-9, atol=1e-12)
 
 
 def test_spikes_are_few_where_variants_say_so():
