@@ -137,8 +137,8 @@ display.figure_.savefig(arguments.output / "dictionary.png", dpi=150, bbox_inche
 # %%
 # How it represents digits
 # ------------------------
-# A digit fades in during the first 30 ms. Counting spikes from then on gives its code, and the
-# sum of the neurons' images, weighted by the code, the reconstruction.
+# A digit fades in during the first 5 ms. Counting spikes gives its code, and the sum of the
+# neurons' images, weighted by the code, the reconstruction.
 shown = np.array([np.flatnonzero(y == digit)[0] for digit in range(5)])
 reconstructions = coder.inverse_transform(coder.transform(X[shown]))
 

@@ -770,7 +770,7 @@ def encode(
     seed,
     weights,  # IN Weights
     clock,  # IN Clock
-    read,  # IN (n_steps,) what a spike at a step adds to the code
+    value,  # what a spike adds to the code
     scratch,  # TMP Scratch
     late,  # TMP (delay - 1, n_units)
     codes,  # OUT (n_rows, n_units)
@@ -798,7 +798,7 @@ def encode(
                 step, number, length, key, clock, weights, late, scratch
             )
             for e in range(n_events):
-                codes[r, scratch.units[e]] += read[scratch.steps[e]]
+                codes[r, scratch.units[e]] += value
             n_spikes = write_record(r, n_events, scratch.steps, scratch.units, n_spikes, record)
     return n_spikes
 
@@ -1024,15 +1024,16 @@ def follow(
     new,  # IN (n_lanes, n_out) target that fades in
     old,  # IN (n_lanes, n_out) target that fades out
     rate,
+    forgotten,  # part of the weights
     weights,  # INOUT (n_units, n_out)
     precision,  # of the change, relative to the first guess
     most,  # iterations
 ):
     """Backward Euler step of weights w in dw = rate (target - w z) z^T, from spikes.
 
-    (1 + rate Z^T S Z) change = rate residual, solved in the space of rows of Z. Returns the sum
-    over all steps of 2 target^T w z - |w z|^2, and whether the precision was reached, without
-    which weights stay as they are: a solution on the way may overshoot.
+    (1 + rate Z^T S Z) change = rate residual - forgotten w, solved in the space of rows of Z.
+    Returns the sum over all steps of 2 target^T w z - |w z|^2, and whether the precision was
+    reached, without which weights stay as they are: a solution on the way may overshoot.
     """
     n_lanes, n_units = starts.shape
     n_out, n_rows = weights.shape[1], arrivals.shape[0] + n_lanes
@@ -1077,7 +1078,7 @@ def follow(
             for i in range(n_out):
                 change[k, i] += z * paths[row, i] + a * new[lane, i] + b * old[lane, i]
         for i in range(n_out):
-            change[k, i] *= rate
+            change[k, i] = rate * change[k, i] - forgotten * weights[k, i]
         for lane in range(n_lanes):
             z = starts[lane, k]
             for i in range(n_out):

@@ -57,10 +57,12 @@ except ImportError:  # scikit-learn before 1.9
             return _NoCallbacks()
 
 
-MIN_PRESENTATIONS = 20_000  # of a fit with max_iter=None, and default horizon of partial_fit
+MIN_PRESENTATIONS = 40_000  # of a fit with max_iter=None, and default horizon of partial_fit
 FIT_BLOCKS = 100  # callbacks are called up to this often during a fit
-AUTO_SPIKES = 640.0  # spikes a second of all neurons together, with rate="auto"
+AUTO_SPIKES = 800.0  # spikes a second of all neurons together, with rate="auto"
 AUTO_RATE = 50.0  # largest rate of a neuron in Hz, with rate="auto"
+AUTO_NOISE = 0.2  # noise level times spikes of all neurons in a time constant, with noise="auto"
+LARGEST_AUTO_NOISE = 0.3  # where few neurons spike less often
 CHUNK = 1024  # rows converted to float64 at once
 MAX_STEPS = 1_000_000  # of a presentation
 SILENT = 0.1  # a unit below this part of the target rate counts as silent
@@ -96,26 +98,31 @@ class DendriticBalanceCoder(
         or somatic balance with Hebbian-like plasticity, the baseline that the others improve
         on, in two variants.
     rate : float or "auto", default="auto"
-        Target firing rate rho of every neuron in Hz. "auto" spreads 640 spikes a second over
-        the neurons, with at most 50 Hz each: 10 Hz for 64 neurons.
-    noise : float, default=0.04
+        Target firing rate rho of every neuron in Hz. "auto" spreads 800 spikes a second over
+        the neurons, with at most 50 Hz each: 12.5 Hz for 64 neurons. Higher rates reconstruct
+        better, with less sparse codes.
+    noise : float or "auto", default="auto"
         Final noise level sigma of the membrane potential, relative to the scaled input, whose
         root mean squared row norm is 1. Larger values make spiking more random and codes less
-        sparse; with too small ones neurons overshoot the input in turn.
+        sparse; with too small ones neurons overshoot the input in turn. "auto" is in proportion
+        to what a spike stands for: 0.2 by the number of spikes of all neurons in a time constant,
+        at most 0.3; that is 0.025 for 16 neurons or more with the other defaults.
     dt : float, default=0.25
         Simulation step in ms.
     tau : float, default=10.0
         Time constant of membranes and spike traces in ms.
     presentation_time : float, default=100.0
-        Duration of a stimulus in ms. It fades in over the first 30 %, and codes count the
-        spikes of the rest. May be changed after `fit` to code for longer or shorter; all other
-        parameters of the network have their effect in the next `fit` or `partial_fit`.
+        Duration of a stimulus in ms. While learning, it fades in from the one before over the
+        first 30 %. A row to code fades in over half a time constant `tau`, at most half of its
+        presentation, and its code counts all spikes. May be changed after `fit` to code for
+        longer or shorter: from 20 ms on codes lose little. All other parameters of the network
+        have their effect in the next `fit` or `partial_fit`.
     max_iter : int, default=None
-        Number of passes over the data in `fit`. None: enough for 20,000 presentations.
+        Number of passes over the data in `fit`. None: enough for 40,000 presentations.
     horizon : int, default=None
         Number of presentations over which the noise falls from its initial to its final level.
-        None: all those of a `fit`, or 20,000 for `partial_fit`.
-    batch_size : int, default=16
+        None: all those of a `fit`, or 40,000 for `partial_fit`.
+    batch_size : int, default=64
         Number of stimuli presented at once, each to a copy of the network with traces of its
         own, before weights are updated. 1 is the published model.
     learning_rate : float, default=1.0
@@ -183,8 +190,9 @@ class DendriticBalanceCoder(
     batch, memory layout and number of threads do not matter. :meth:`simulate` gives
     repeated trials with fresh noise.
 
-    Learning is evaluated once a batch, from sums over all its steps and in implicit form, see
-    :class:`skdendbal.rules.Dendritic`. Callbacks of scikit-learn 1.9 follow `fit`.
+    Learning is evaluated once a batch, from sums over all its steps and in implicit form, and
+    weights decay a little, see :class:`skdendbal.rules.Dendritic`. Callbacks of scikit-learn 1.9
+    follow `fit`.
 
     An interrupted or failed `fit` or `partial_fit` leaves the estimator as it was.
 
@@ -211,7 +219,7 @@ class DendriticBalanceCoder(
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "learning_rule": [StrOptions(set(RULES)), Rule],
         "rate": [Interval(Real, 0, np.inf, closed="neither"), StrOptions({"auto"})],
-        "noise": [Interval(Real, *NOISE_RANGE, closed="both")],
+        "noise": [Interval(Real, *NOISE_RANGE, closed="both"), StrOptions({"auto"})],
         "dt": [Interval(Real, 0, np.inf, closed="neither")],
         "tau": [Interval(Real, 0, 1e9, closed="right")],
         "presentation_time": [Interval(Real, 0, np.inf, closed="neither")],
@@ -236,13 +244,13 @@ class DendriticBalanceCoder(
         *,
         learning_rule="dendritic",
         rate="auto",
-        noise=0.04,
+        noise="auto",
         dt=0.25,
         tau=10.0,
         presentation_time=100.0,
         max_iter=None,
         horizon=None,
-        batch_size=16,
+        batch_size=64,
         learning_rate=1.0,
         delay=None,
         input_scale="auto",
@@ -569,6 +577,10 @@ class DendriticBalanceCoder(
         rate = self.rate
         if rate == "auto":
             rate = min(AUTO_SPIKES / n_components, AUTO_RATE)
+        noise = self.noise
+        if noise == "auto":
+            spikes = n_components * rate * 1e-3 * self.tau
+            noise = max(NOISE_RANGE[0], min(AUTO_NOISE / spikes, LARGEST_AUTO_NOISE))
         rule = self.learning_rule
         if isinstance(rule, str):
             rule = RULES[rule]()
@@ -590,7 +602,7 @@ class DendriticBalanceCoder(
             n_components=int(n_components),
             rule=rule,
             rate=float(rate),
-            noise=float(self.noise),
+            noise=float(noise),
             dt=float(self.dt),
             tau=float(self.tau),
             presentation_time=float(self.presentation_time),

@@ -11,7 +11,7 @@ import math
 import operator
 import threading
 from contextlib import ContextDecorator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.signal import lfilter
@@ -20,6 +20,7 @@ from threadpoolctl import ThreadpoolController
 from . import _kernels
 from .rules import Rule
 
+ONSET = 0.5  # time constants in which a row fades in from nothing, at most half its presentation
 RATE_WINDOW = 0.05  # part of the horizon over which firing rates are averaged
 LOSS_POINTS = 100  # entries of the loss curve over one horizon
 NO_RECORD = np.empty((0, 3), dtype=np.int64)
@@ -100,6 +101,11 @@ class Settings:
         return -1.0 / math.expm1(-self.dt / self.tau)
 
     @property
+    def trace_variance(self):
+        """Variance of the trace of a neuron that fires at random at its target rate."""
+        return self.rate * 1e-3 * self.tau / 2.0
+
+    @property
     def target(self):
         """Target probability of a spike in one step."""
         return self.rate * 1e-3 * self.dt
@@ -174,14 +180,22 @@ class Settings:
         )
 
     @property
-    def read(self):
-        """What a spike at each step adds to the code, shape (n_steps,).
+    def at_rest(self):
+        """Settings of a presentation that does not follow another one: it fades in sooner."""
+        onset = ONSET * self.tau / self.presentation_time
+        return replace(self, fading=min(onset, 0.5))
 
-        Spikes count once the stimulus has faded in, each as the mean trace it leaves, so a code
-        is a firing rate in spikes per time constant whatever dt is.
+    @property
+    def code_per_spike(self):
+        """What every spike of a presentation adds to the code of a network that was at rest.
+
+        Traces change by ``z(t + 1) - z(t) = s(t) - (1 - exp(-dt / tau)) z(t)``, of which the sum
+        over a presentation counts the spikes. Balance holds traces at the code c times the weight
+        of the stimulus, ``z(t + 1) = fade(t) c``, which makes
+        ``c (1 + (1 - exp(-dt / tau)) sum fade(t))`` spikes, all steps but the last in the sum.
         """
-        counted = self.clock.fade >= 1.0
-        return counted * self.trace_per_spike / counted.sum()
+        per_spike = self.trace_per_spike
+        return per_spike / (per_spike + self.fade[:-1].sum())
 
 
 @functools.lru_cache(maxsize=4)  # to find them takes as long as to code a few rows
@@ -972,13 +986,14 @@ def simulate(network, settings, X, scale=1.0, *, seed, n_trials):
 
 def _at_rest(network, settings, scale):
     """Return a function that calls the kernel `encode` on a few rows."""
-    weights, clock, read = _weights(network, settings), settings.clock, settings.read
+    settings = settings.at_rest
+    weights, clock, value = _weights(network, settings), settings.clock, settings.code_per_spike
     scratch = _kernels.make_scratch(settings.n_components, settings.delay_steps)
     late = np.empty((settings.delay_steps - 1, settings.n_components), dtype=bool)
 
     def encode_rows(X, seed, out, buffer):
         return _kernels.call(
-            _kernels.encode, X, scale, seed, weights, clock, read, scratch, late, out, buffer
+            _kernels.encode, X, scale, seed, weights, clock, value, scratch, late, out, buffer
         )
 
     return encode_rows

@@ -36,7 +36,13 @@ class Rule:
     Parameters
     ----------
     decoder_rate : float, default=5e-4
-        Learning rate eta_D in 1/ms of the decoder, ``dD = eta_D (x - D z) z^T``.
+        Learning rate eta_D in 1/ms of the decoder, ``dD = eta_D ((x - D z) z^T - lambda D)``.
+    decoder_decay : float, default=0.1
+        Decay lambda of the decoder, as a part of rho tau / 2, the variance of the trace of a
+        neuron that fires at random at its target rate. Without it (0, the published model)
+        neurons of opposite weights may grow against each other: where both fire, their weights
+        cancel and nothing limits them, so that the code of signed data gets worse as learning
+        goes on.
     homeostasis_rate : float, default=0.05
         Rate eta_b in 1/ms at which biases approach the target firing rate.
     initial_noise : float, default=0.3
@@ -54,6 +60,7 @@ class Rule:
     """
 
     decoder_rate: float = 5e-4
+    decoder_decay: float = 0.1
     homeostasis_rate: float = 0.05
     initial_noise: float = 0.3
     annealing: float = 7.0
@@ -135,7 +142,9 @@ class Rule:
         error : float
             Squared error of the decoder before learning, summed over the steps.
         """
-        return batch.square - _follow(network.decoder, batch, self.decoder_rate * step)
+        rate = self.decoder_rate * step
+        decay = self.decoder_decay * batch.settings.trace_variance
+        return batch.square - _follow(network.decoder, batch, rate, decay=decay)
 
 
 RANGES = {
@@ -149,12 +158,13 @@ class Dendritic(Rule):
     """Exact dendritic balance: every dendritic potential is the coding error of its input.
 
     The potential of input i on neuron j is ``u_ji = F_ji (x - D z)_i``, the voltage-dependent
-    plasticity ``dF_j = eta z_j (x - F^T z)`` and the decoder learns ``dD = eta (x - D z) z^T``.
-    Both start at zero and share one rate, so ``D = F^T`` always holds and is stored once.
+    plasticity ``dF_j = eta (z_j (x - F^T z) - lambda F_j)`` and the decoder learns
+    ``dD = eta ((x - D z) z^T - lambda D)``. Both start at zero and share one rate, so ``D = F^T``
+    always holds and is stored once.
 
     The rule is evaluated once a batch with sums over all its steps, in implicit form:
-    ``(I + eta dt sum z z^T) F_new = F + eta dt sum z x^T`` has the same fixed points and the same
-    limit of small steps, and cannot overshoot.
+    ``(I + eta dt sum (z z^T + lambda I)) F_new = F + eta dt sum z x^T`` has the same fixed points
+    and the same limit of small steps, and cannot overshoot.
 
     Parameters
     ----------
@@ -490,13 +500,16 @@ def _balance_soma(network, batch, rate):
     network.recurrent[:] = recurrent.T
 
 
-def _follow(weights, batch, rate, response=None):
-    """Move weights w by a backward Euler step of ``dw = rate (target - w z) z^T``.
+def _follow(weights, batch, rate, response=None, decay=0.0):
+    """Move weights w by a backward Euler step of ``dw = rate ((target - w z) z^T - decay w)``.
 
     `weights` has the shape (n, n_components); the target is the input, or its product with
     `response`. Returns the sum over all steps of ``2 target^T w z - |w z|^2``. Where spikes are
     few, the sum of z z^T is not formed.
     """
+    # ((1 + a) I + rate sum z z^T) dw = rate residual - a w, divided by 1 + a
+    a = rate * decay * batch.n_steps
+    rate, forgotten = rate / (1.0 + a), a / (1.0 + a)
     if batch.few_spikes:
         new, old = batch.new, batch.old
         if response is not None:
@@ -512,6 +525,7 @@ def _follow(weights, batch, rate, response=None):
             new,
             old,
             rate,
+            forgotten,
             moved,
             PRECISION,
             ITERATIONS,
@@ -526,7 +540,7 @@ def _follow(weights, batch, rate, response=None):
     rate = min(rate, 1e12 / (1.0 + batch.gram.trace()))
     system = rate * batch.gram
     system.flat[:: len(system) + 1] += 1.0
-    _, change, _ = dposv(system, rate * residual.T)
+    _, change, _ = dposv(system, rate * residual.T - forgotten * weights.T)
     weights += change.T
     return explained
 

@@ -86,17 +86,23 @@ def replay(raster, z, *, dt, tau):
     return np.array(traces), z
 
 
-def implicit_step(weights, traces, targets, eta_dt):
-    """Backward Euler for dw_j = eta z_j (x - w^T z), summed over the given steps.
+def implicit_step(weights, traces, targets, eta_dt, decay=0.0):
+    """Backward Euler for dw_j = eta (z_j (x - w^T z) - decay w_j), summed over the given steps.
 
-    `weights` (n_z, n_x) are F, or D^T for the decoder rule dD = eta (x - D z) z^T.
+    `weights` (n_z, n_x) are F, or D^T for the decoder rule dD = eta ((x - D z) z^T - decay D).
     """
     n_z = weights.shape[0]
     zz, zx = np.zeros((n_z, n_z)), np.zeros_like(weights)
     for z, x in zip(traces, targets, strict=True):
         zz += np.outer(z, z)
         zx += np.outer(z, x)
+    zz += decay * len(traces) * np.eye(n_z)
     return np.linalg.solve(np.eye(n_z) + eta_dt * zz, weights + eta_dt * zx)
+
+
+def decoder_decay(settings):
+    """The decay lambda of the decoder: a part of the variance of Poisson traces, rho tau / 2."""
+    return settings.rule.decoder_decay * settings.rate / 1e3 * settings.tau / 2
 
 
 def somatic_step(F, W, traces, targets, *, eta_F, eta_W, dt):

@@ -150,7 +150,9 @@ def test_dendritic_weights_beyond_memory_are_refused(monkeypatch):
 @SHORT_FITS
 def test_large_batches_code_as_well(learning_rule):
     scores = [
-        DendriticBalanceCoder(16, learning_rule=learning_rule, batch_size=size, random_state=0)
+        DendriticBalanceCoder(
+            16, learning_rule=learning_rule, batch_size=size, max_iter=12, random_state=0
+        )
         .fit(DIGITS)
         .score(DIGITS)
         for size in (16, 256)
@@ -179,7 +181,7 @@ def test_attributes(digits_coder):
     assert coder.components_.shape == (32, 64)
     assert coder.n_features_in_ == 64
     assert coder.n_iter_ == 3
-    assert coder.n_steps_ == 3 * 1797 // 16
+    assert coder.n_steps_ == 3 * 1797 // 64
     assert isinstance(coder.seed_, int)
     assert coder.scale_ == pytest.approx(np.sqrt((DIGITS**2).sum(axis=1).mean()), rel=1e-12)
     assert coder.firing_rates_.shape == (32,)
@@ -193,16 +195,16 @@ def test_attributes(digits_coder):
     ]
 
 
-def test_loss_curve_has_a_point_for_every_hundredth_and_falls(digits_coder):
-    loss = digits_coder.loss_curve_
-    assert 95 <= len(loss) <= 115
+def test_loss_curve_has_a_point_for_every_hundredth_and_falls():
+    loss = DendriticBalanceCoder(32, max_iter=5, random_state=0).fit(DIGITS).loss_curve_
+    assert 95 <= len(loss) <= 145  # of 140 updates
     assert loss[-10:].mean() < 0.3 * loss[:3].mean()
 
 
-def test_default_fit_makes_20000_presentations():
+def test_default_fit_makes_40000_presentations():
     coder = DendriticBalanceCoder(2, batch_size=10, random_state=0).fit(DIGITS[:300])
-    assert coder.n_iter_ == 67
-    assert coder.n_steps_ == 67 * 300 // 10
+    assert coder.n_iter_ == 134
+    assert coder.n_steps_ == 134 * 300 // 10
 
 
 def test_identity_of_codes_and_components(digits_coder):
@@ -218,7 +220,9 @@ def test_identity_of_codes_and_components(digits_coder):
 
 @pytest.mark.parametrize("dt", [0.1, 0.5, 1.0])
 def test_reconstruction_is_unbiased_at_any_step(dt):
-    coder = DendriticBalanceCoder(32, dt=dt, max_iter=4, random_state=0).fit(DIGITS)
+    # a decoder that decays makes it a few per cent smaller, as do steps with almost one spike each
+    params = {"learning_rule": Dendritic(decoder_decay=0.0), "rate": 20.0, "max_iter": 4}
+    coder = DendriticBalanceCoder(32, dt=dt, random_state=0, **params).fit(DIGITS)
     for presentation_time in (60.0, 300.0):
         coder.set_params(presentation_time=presentation_time)
         reconstruction = coder.inverse_transform(coder.transform(DIGITS))
@@ -432,12 +436,14 @@ def test_trials_have_the_mean_of_the_code():
     copies = DIGITS[:1] + 1e-4 * np.random.default_rng(0).standard_normal((n, 64))
     codes = coder.transform(copies)
     spikes = coder.simulate(DIGITS[:1], n_trials=n, random_state=0)
-    counted = spikes[spikes["time"] >= 29.75]  # from step 120 of 400, counted from 1
     counts = np.zeros((n, 16))
-    np.add.at(counts, (counted["trial"], counted["unit"]), 1)
-    rates = counts / (281 * 0.25e-3)  # Hz
+    np.add.at(counts, (spikes["trial"], spikes["unit"]), 1)
+    # one for the traces to build up, and what they lose in each of the next 399 steps; those in
+    # which the image fades in, 20, count as 10.5
+    q = np.exp(-0.025)
+    trials = counts / (1 + (1 - q) * (399 - 9.5))
     active = codes.std(axis=0) > 0
-    p = stats.ttest_ind(codes[:, active] * coder.to_hz_, rates[:, active], equal_var=False).pvalue
+    p = stats.ttest_ind(codes[:, active], trials[:, active], equal_var=False).pvalue
     assert p.min() > 0.01 / active.sum()
 
 
@@ -466,9 +472,9 @@ def test_any_split_over_partial_fit_equals_fit(cuts):
 
 
 def test_partial_fit_continues_fit_in_phases():
-    coder = DendriticBalanceCoder(9, max_iter=2, random_state=0).fit(DIGITS)
+    coder = DendriticBalanceCoder(9, max_iter=2, batch_size=16, random_state=0).fit(DIGITS)
     n_steps, before = coder.n_steps_, coder.components_
-    coder.set_params(learning_rate=0.0)
+    coder.set_params(learning_rate=0.0)  # neither learning nor decay
     coder.partial_fit(DIGITS[:166])  # fills a batch
     assert coder.n_steps_ > n_steps
     assert coder.n_iter_ == 3
@@ -654,7 +660,7 @@ def test_no_parameters_or_data_lead_to_nan(
         ("rate", 0.0),
         ("rate", "fast"),
         ("noise", 0.0),
-        ("noise", "auto"),
+        ("noise", "high"),
         ("noise", 1e-200),
         ("tau", 1e200),
         ("dt", -1.0),
@@ -738,7 +744,7 @@ def assert_stable(coders, X):
         with warnings.catch_warnings():
             warnings.simplefilter("error", ConvergenceWarning)
             coder.fit(X)
-        ratio = coder.firing_rates_ / min(640 / len(coder.components_), 50)
+        ratio = coder.firing_rates_ / min(800 / len(coder.components_), 50)
         assert np.mean((ratio > 0.5) & (ratio < 2.0)) >= 0.95
         scores.append(coder.score(X))
     assert np.all(np.diff(scores) > 0), scores
@@ -758,7 +764,6 @@ TABLES = {
 
 @pytest.mark.parametrize("X", TABLES.values(), ids=TABLES)
 def test_stability_on_tables(X):
-    # with blobs, one seed of fourteen ends with a few of 16 neurons off their target
     X = StandardScaler().fit_transform(X)
     assert_stable([DendriticBalanceCoder(n, random_state=2) for n in (1, 16, 64, 256)], X)
 
@@ -767,9 +772,20 @@ def test_somatic_balance_learns_but_less():
     somatic = DendriticBalanceCoder(64, learning_rule="somatic", random_state=0).fit(DIGITS)
     dendritic = DendriticBalanceCoder(64, random_state=0).fit(DIGITS)
     assert 0.7 < somatic.score(DIGITS) < dendritic.score(DIGITS)
-    assert np.median(somatic.firing_rates_) == pytest.approx(10.0, rel=0.2)
+    assert np.median(somatic.firing_rates_) == pytest.approx(12.5, rel=0.2)
     by_object = DendriticBalanceCoder(64, learning_rule=Somatic(), random_state=0).fit(DIGITS)
     assert np.array_equal(by_object.components_, somatic.components_)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_learning_on_and_on_does_no_harm(name):
+    # opposite neurons would grow against each other if the decoder did not decay
+    X = StandardScaler().fit_transform(TABLES[name])
+    params = {"n_components": 2 * X.shape[1], "random_state": 0}
+    short = DendriticBalanceCoder(**params).fit(X)
+    long = DendriticBalanceCoder(max_iter=5 * short.n_iter_, **params).fit(X)
+    assert long.score(X) > short.score(X) - 0.01
+    np.testing.assert_allclose(long.firing_rates_, np.mean(long.firing_rates_), rtol=0.25)
 
 
 def test_stability_on_mnist(mnist):
@@ -789,7 +805,7 @@ def test_bursts_end_in_a_usable_state_and_one_warning():
 
 
 def test_too_short_a_fit_says_so():
-    with pytest.warns(ConvergenceWarning, match="do not fill a batch of 16. Raise max_iter"):
+    with pytest.warns(ConvergenceWarning, match="do not fill a batch of 64. Raise max_iter"):
         DendriticBalanceCoder(4, **FAST).fit(DIGITS[:10])
 
 
@@ -805,8 +821,8 @@ def test_silence_says_so():
 
 def test_wrong_rates_say_so():
     rule = Dendritic(homeostasis_rate=0.0)
-    coder = DendriticBalanceCoder(4, learning_rule=rule, random_state=0)
-    with pytest.warns(ConvergenceWarning, match="4 of 4 neurons miss their target rate of 50 Hz"):
+    coder = DendriticBalanceCoder(4, learning_rule=rule, rate=5.0, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="4 of 4 neurons miss their target rate of 5 Hz"):
         coder.fit(DIGITS[:100])
 
 
@@ -824,7 +840,7 @@ def test_a_stream_says_so_once_its_horizon_is_over():
 @pytest.mark.parametrize("n_components", [8, 64])
 def test_stability_of_small_and_large_batches(n_components, batch_size):
     coder = DendriticBalanceCoder(n_components, batch_size=batch_size, random_state=0).fit(DIGITS)
-    ratio = coder.firing_rates_ / min(640 / n_components, 50)
+    ratio = coder.firing_rates_ / min(800 / n_components, 50)
     assert np.mean((ratio > 0.5) & (ratio < 2.0)) >= 0.95
     assert coder.score(DIGITS) > {8: 0.55, 64: 0.88}[n_components]
 
@@ -921,9 +937,10 @@ class Recorder:
 
 def test_callbacks_follow_and_stop_a_fit():
     pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
-    plain = DendriticBalanceCoder(16, max_iter=2, random_state=0).fit(DIGITS)
+    params = {"n_components": 16, "max_iter": 2, "batch_size": 16, "random_state": 0}
+    plain = DendriticBalanceCoder(**params).fit(DIGITS)
     recorder = Recorder()
-    coder = DendriticBalanceCoder(16, max_iter=2, random_state=0).set_callbacks(recorder)
+    coder = DendriticBalanceCoder(**params).set_callbacks(recorder)
     coder.fit(DIGITS)
     assert recorder.done
     # 225 batches in blocks of three, and the fit itself

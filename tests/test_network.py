@@ -35,6 +35,7 @@ BARS = Settings(  # the published 8x8 bars with a tenth of the stimuli
     n_components=16,
     rule=Dendritic(
         decoder_rate=5e-4,
+        decoder_decay=0.0,
         homeostasis_rate=1e-2,
         initial_noise=1.0,
         annealing=7.0,
@@ -54,6 +55,7 @@ BARS = Settings(  # the published 8x8 bars with a tenth of the stimuli
 
 SOMATIC_BARS = Somatic(
     decoder_rate=5e-4,
+    decoder_decay=0.0,
     feedforward_rate=5e-4,
     recurrent_rate=1e-3,
     homeostasis_rate=1e-2,
@@ -172,6 +174,11 @@ def arrivals(raster, late):
     return spikes[: len(raster)], spikes[len(raster) :]
 
 
+def onset(settings):
+    """Part of the presentation in which a row at rest fades in: half a time constant at most."""
+    return min(0.5, 0.5 * settings.tau / settings.presentation_time)
+
+
 def logit_bias(net, settings):
     return net.bias / (net.variance if settings.rule.scaled_bias else 1.0)
 
@@ -231,6 +238,7 @@ def test_codes_without_noise_equal_the_naive_model_at_rest(settings):
     codes = np.empty((len(X), settings.n_components))
     network.encode(net, settings, X, seed=3, out=codes)
     F, W = weights_of(net, settings)
+    fading = onset(settings)
     for row, x in enumerate(X):
         raster, *_ = naive.present(
             np.zeros_like(x),
@@ -246,11 +254,12 @@ def test_codes_without_noise_equal_the_naive_model_at_rest(settings):
             one_spike=settings.rule.one_spike_per_step,
             numbers=np.full((settings.n_steps, settings.n_components), 0.5),
             late=np.zeros((settings.delay_steps - 1, settings.n_components)),
-            fading=settings.fading,
+            fading=fading,
         )
-        counted = raster[np.arange(1, len(raster) + 1) >= settings.fading * len(raster)]
-        trace_per_spike = 1.0 / (1.0 - np.exp(-settings.dt / settings.tau))
-        np.testing.assert_allclose(codes[row], counted.mean(axis=0) * trace_per_spike, rtol=1e-12)
+        # spikes are sum_t (z(t + 1) - q z(t)), which for z(t + 1) = w(t) is, with z(0) = 0,
+        w = np.minimum(1.0, np.arange(1, len(raster) + 1) / (fading * len(raster)))
+        spikes = w.sum() - np.exp(-settings.dt / settings.tau) * w[:-1].sum()
+        np.testing.assert_allclose(codes[row], raster.sum(axis=0) / spikes, rtol=1e-12)
 
 
 def kept_probabilities(p):
@@ -370,6 +379,7 @@ def test_trials_have_the_law_of_naive_trials(name):
             one_spike=settings.rule.one_spike_per_step,
             numbers=rng.random((settings.n_steps, settings.n_components)),
             late=np.zeros((settings.delay_steps - 1, settings.n_components)),
+            fading=onset(settings),
         )[0]
         for _ in range(n_trials)
     ])  # fmt: skip
@@ -489,7 +499,9 @@ def learn_naively(state, settings, traces, targets):
     new = dict(state)
     all_traces, all_targets = np.concatenate(traces), np.concatenate(targets)
     if isinstance(rule, Dendritic):
-        new["F"] = naive.implicit_step(state["F"], all_traces, all_targets, rule.decoder_rate * dt)
+        decay = naive.decoder_decay(settings)
+        rate = rule.decoder_rate * dt
+        new["F"] = naive.implicit_step(state["F"], all_traces, all_targets, rate, decay)
         new["W"] = naive.exact_recurrent(new["F"], new["F"].T)
         return new
     data = all_traces, all_targets
@@ -555,6 +567,7 @@ def test_teacher_forced_learning_equals_the_naive_model(settings):
             np.concatenate(traces),
             np.concatenate(targets),
             rule.decoder_rate * dt,
+            naive.decoder_decay(settings),
         ).T
         sigma = before.variance**0.5
         b = naive.homeostasis(
@@ -621,7 +634,9 @@ def test_a_rate_that_changes_within_a_batch_loses_no_spikes(rates):
         traces.append(naive.replay(raster, before.traces[lane], dt=1.0, tau=10.0)[0])
         targets.append(naive.inputs(before.previous[lane], X[lane], settings.n_steps))
     parts = np.concatenate(traces), np.concatenate(targets)
-    D = naive.implicit_step(before.decoder.T, *parts, SMALL.rule.decoder_rate).T
+    D = naive.implicit_step(
+        before.decoder.T, *parts, SMALL.rule.decoder_rate, naive.decoder_decay(second)
+    ).T
     np.testing.assert_allclose(net.decoder, D, rtol=1e-9, atol=1e-12)
 
 
@@ -636,10 +651,11 @@ def test_spikes_are_few_where_variants_say_so():
     shape=st.tuples(st.integers(1, 20), st.integers(1, 5)),
     n_steps=st.integers(1, 60),
     log_rate=st.floats(-6, 1),
+    forgotten=st.just(0.0) | st.floats(0, 1),
 )
 @hypothesis_settings(max_examples=200, deadline=None)
 def test_following_from_spikes_solves_the_implicit_equation(
-    data, n_lanes, shape, n_steps, log_rate
+    data, n_lanes, shape, n_steps, log_rate, forgotten
 ):
     n_units, n_out = shape
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
@@ -660,12 +676,13 @@ def test_following_from_spikes_solves_the_implicit_equation(
     traces, inputs = np.concatenate(traces), np.concatenate(inputs)
     weights = rng.standard_normal((n_units, n_out))
     residual = traces.T @ (inputs - traces @ weights)
-    expected = np.linalg.solve(np.eye(n_units) + rate * gram, rate * residual)
+    pull = rate * residual - forgotten * weights
+    expected = np.linalg.solve(np.eye(n_units) + rate * gram, pull)
     powers = decay ** np.arange(n_steps + 1)
     squares = np.concatenate([[0.0], np.cumsum(powers[:-1] ** 2)])
     moved = weights.copy()
     parts = np.argwhere(raster), starts, powers, squares, drive, new, old
-    explained, done = _kernels.follow(*parts, rate, moved, 1e-12, 10_000)
+    explained, done = _kernels.follow(*parts, rate, forgotten, moved, 1e-12, 10_000)
     assert done
     size = np.abs(expected).max()
     np.testing.assert_allclose(moved, weights + expected, rtol=0, atol=1e-6 * size + 1e-14)
@@ -673,7 +690,7 @@ def test_following_from_spikes_solves_the_implicit_equation(
     total = (inputs**2).sum()
     assert total - explained == pytest.approx(error, rel=1e-9, abs=1e-9 * (total + error))
     early = weights.copy()
-    if not _kernels.follow(*parts, rate, early, 1e-12, 1)[1]:
+    if not _kernels.follow(*parts, rate, forgotten, early, 1e-12, 1)[1]:
         assert np.array_equal(early, weights)
 
 
@@ -700,7 +717,7 @@ def test_batch_learning_has_the_limit_of_explicit_steps(lanes):
             traces, _ = naive.replay(raster, net.traces[lane], dt=1.0, tau=10.0)
             inputs = naive.inputs(net.previous[lane], X[lane], 100)
             for x, z in zip(inputs, traces, strict=True):
-                D += eta * np.outer(x - D @ z, z)
+                D += eta * (np.outer(x - D @ z, z) - naive.decoder_decay(settings) * D)
         assert np.abs(learned.decoder - net.decoder).max() > 1e-6
         distances.append(np.abs(learned.decoder - D).max() / eta)
     assert distances[1] == pytest.approx(distances[0] / 2, rel=0.05)

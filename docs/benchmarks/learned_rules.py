@@ -34,7 +34,11 @@ SIZES = {  # n_features, n_components, dt in ms, presentations of the package, o
 RATE = 15.0  # Hz
 NOISE = 0.1**0.5
 SHARED = rules.Dendritic(
-    decoder_rate=5e-6, initial_noise=NOISE, scaled_bias=True, one_spike_per_step=False
+    decoder_rate=5e-6,
+    decoder_decay=0.0,
+    initial_noise=NOISE,
+    scaled_bias=True,
+    one_spike_per_step=False,
 )
 NAMES = ("decay", "slow", "simultaneous")
 twin = njit(naive.learn_per_step)

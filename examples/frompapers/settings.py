@@ -82,6 +82,7 @@ def _experiment(
         "annealing": annealing_rate * horizon * presentation_time,
         "scaled_bias": scaled_bias,
         "one_spike_per_step": one_spike_per_step,
+        "decoder_decay": 0.0,
     }
     phases = tuple(Phase(n_stimuli, replace(rule, **common)) for n_stimuli, rule in schedule)
     settings = Settings(

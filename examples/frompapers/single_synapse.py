@@ -77,6 +77,8 @@ def pair(protocol, scale=1.0):
     synapse = SimpleNamespace(decoder=np.ones((1, 1)), recurrent=-np.ones((1, 1)))
     batch = SimpleNamespace(
         few_spikes=False,
+        n_steps=1,
+        settings=SimpleNamespace(trace_variance=0.0),
         square=sum(overlap(a, b) for a in PROTOCOLS[protocol] for b in PROTOCOLS[protocol]),
         cross=np.array([[sum(overlap(psp, SPIKE) for psp in PROTOCOLS[protocol])]]),
         gram=np.array([[overlap(SPIKE, SPIKE)]]),
