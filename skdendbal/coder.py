@@ -67,6 +67,8 @@ CHUNK = 1024  # rows converted to float64 at once
 MAX_STEPS = 1_000_000  # of a presentation
 SILENT = 0.1  # a unit below this part of the target rate counts as silent
 TOLERATED = 0.2  # part of the units that may be silent or off the target rate without a warning
+RIDGE = 1e-3  # penalty of a decoder that is fitted again, relative to the mean square of codes
+TINY = 1e-12  # for codes that are all zero
 FAILED = 1.7  # learning has failed if the loss ends above this multiple of its minimum
 
 
@@ -122,6 +124,13 @@ class DendriticBalanceCoder(
     horizon : int, default=None
         Number of presentations over which the noise falls from its initial to its final level.
         None: all those of a `fit`, or 40,000 for `partial_fit`.
+    tol : float, default=None
+        `fit` stops before `max_iter` when the decoder loss of `n_iter_no_change` passes in a row
+        is not below the least one so far by this part of it. Only passes that begin after the
+        horizon count, for which `horizon` has to be given: before, the noise still falls. None:
+        never.
+    n_iter_no_change : int, default=5
+        See `tol`.
     batch_size : int, default=64
         Number of stimuli presented at once, each to a copy of the network with traces of its
         own, before weights are updated. 1 is the published model.
@@ -130,6 +139,11 @@ class DendriticBalanceCoder(
     delay : float, default=None
         Transmission delay of the recurrent connections in ms, at least `dt` and rounded to a
         multiple of it, less than `presentation_time`. None: one step.
+    decoder : {"online", "refit"}, default="online"
+        "online": `components_` are the decoder that the network learns with. "refit": `fit` ends
+        by coding the training data and replaces them by ridge regression of the data on their
+        codes. That reconstructs better, by some hundredths of explained variance; codes are the
+        same. `partial_fit` returns to the decoder of the network.
     input_scale : float or "auto", default="auto"
         `X` is divided by it. "auto": the root mean squared row norm of the data of the first
         call to `fit` or `partial_fit`.
@@ -145,7 +159,8 @@ class DendriticBalanceCoder(
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
-        Decoder weights D^T in units of `X`: what one spike per time constant stands for.
+        Decoder weights D^T in units of `X`: what one spike per time constant stands for. See
+        `decoder`.
     n_features_in_ : int
         Number of features seen during fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -168,7 +183,9 @@ class DendriticBalanceCoder(
         as read from the traces before the spikes of a step, over successive hundredths of the
         horizon.
     n_silent_units_ : int
-        Number of neurons whose firing rate is below a tenth of the target.
+        Number of neurons whose firing rate is below a tenth of the target. Their thresholds keep
+        falling while the network learns, until they fire: more presentations revive them, by
+        `partial_fit` or a larger `max_iter`.
     weights_ : dict of str to ndarray
         Weights beside the decoder, in units of the scaled input: "recurrent", row k what a spike
         of neuron k adds to the potentials (W^T), and those of the rule: "feedforward" (F^T,
@@ -225,9 +242,12 @@ class DendriticBalanceCoder(
         "presentation_time": [Interval(Real, 0, np.inf, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "horizon": [Interval(Integral, 1, None, closed="left"), None],
+        "tol": [Interval(Real, 0, np.inf, closed="left"), None],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, 1e6, closed="both")],
         "delay": [Interval(Real, 0, np.inf, closed="neither"), None],
+        "decoder": [StrOptions({"online", "refit"})],
         "input_scale": [Interval(Real, 0, np.inf, closed="neither"), StrOptions({"auto"})],
         "shuffle": ["boolean"],
         "random_state": ["random_state"],
@@ -250,9 +270,12 @@ class DendriticBalanceCoder(
         presentation_time=100.0,
         max_iter=None,
         horizon=None,
+        tol=None,
+        n_iter_no_change=5,
         batch_size=64,
         learning_rate=1.0,
         delay=None,
+        decoder="online",
         input_scale="auto",
         shuffle=True,
         random_state=None,
@@ -267,9 +290,12 @@ class DendriticBalanceCoder(
         self.presentation_time = presentation_time
         self.max_iter = max_iter
         self.horizon = horizon
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.delay = delay
+        self.decoder = decoder
         self.input_scale = input_scale
         self.shuffle = shuffle
         self.random_state = random_state
@@ -325,6 +351,7 @@ class DendriticBalanceCoder(
             context = self._init_callback_context(max_subtasks=n_blocks)
             context.call_on_fit_task_begin(estimator=self, X=X, y=y)
             order = random_state if self.shuffle else None
+            losses = _Losses(state, settings, n_samples)
             with self._workers(settings) as apply:
                 for rows in _presentation_order(n_samples, max_iter, block, order):
                     task = context.subcontext(task_name="presentations")
@@ -334,10 +361,16 @@ class DendriticBalanceCoder(
                         estimator=self, X=X, y=y, reconstruction_attributes=attributes
                     ):
                         break
+                    if self.tol is not None and losses.stand_still(
+                        self.tol, self.n_iter_no_change
+                    ):
+                        break
             context.call_on_fit_task_end(
                 estimator=self, X=X, y=y, reconstruction_attributes=attributes
             )
             vars(self).update(attributes())
+            if self.decoder == "refit":
+                self.components_ = self._refit_decoder(X)
         self._warn_of_failure()
         return self
 
@@ -416,32 +449,7 @@ class DendriticBalanceCoder(
             If `X` is not finite or has another number of features than in `fit`.
         """
         check_is_fitted(self)
-        X = self._validate(X)
-        codes = np.empty((len(X), len(self.components_)), dtype=X.dtype)
-        settings = self._coding_settings()
-
-        def encode(rows):
-            for chunk in gen_batches(rows.stop - rows.start, CHUNK):
-                part = slice(rows.start + chunk.start, rows.start + chunk.stop)
-                block = np.empty((part.stop - part.start, codes.shape[1]))
-                network.encode(
-                    self._network,
-                    settings,
-                    _as_float64(X[part]),
-                    self.scale_,
-                    seed=self.seed_,
-                    out=block,
-                )
-                codes[part] = block
-
-        n_jobs = min(effective_n_jobs(self.n_jobs), len(X))
-        if n_jobs == 1:
-            encode(slice(0, len(X)))
-        else:
-            Parallel(n_jobs=n_jobs, require="sharedmem")(
-                delayed(encode)(rows) for rows in gen_even_slices(len(X), n_jobs)
-            )
-        return codes
+        return self._encode(self._validate(X))
 
     def inverse_transform(self, X):
         """Reconstruct data from codes: ``X @ components_``.
@@ -654,6 +662,48 @@ class DendriticBalanceCoder(
             scale = float(np.ldexp(np.sqrt(square / len(X)), exponent))
         return min(scale, np.finfo(np.float64).max) if scale > 0.0 else 1.0
 
+    def _encode(self, X):
+        """Return the codes of rows that are valid."""
+        codes = np.empty((len(X), len(self.components_)), dtype=X.dtype)
+        settings = self._coding_settings()
+
+        def encode(rows):
+            for chunk in gen_batches(rows.stop - rows.start, CHUNK):
+                part = slice(rows.start + chunk.start, rows.start + chunk.stop)
+                block = np.empty((part.stop - part.start, codes.shape[1]))
+                network.encode(
+                    self._network,
+                    settings,
+                    _as_float64(X[part]),
+                    self.scale_,
+                    seed=self.seed_,
+                    out=block,
+                )
+                codes[part] = block
+
+        n_jobs = min(effective_n_jobs(self.n_jobs), len(X))
+        if n_jobs == 1:
+            encode(slice(0, len(X)))
+        else:
+            Parallel(n_jobs=n_jobs, require="sharedmem")(
+                delayed(encode)(rows) for rows in gen_even_slices(len(X), n_jobs)
+            )
+        return codes
+
+    @network.OneBlasThread()
+    def _refit_decoder(self, X):
+        """Return components that reconstruct X from its codes, by ridge regression."""
+        n_components, n_features = self.components_.shape
+        gram = np.zeros((n_components, n_components))
+        cross = np.zeros((n_components, n_features))
+        for rows in gen_batches(len(X), CHUNK):
+            block = _as_float64(X[rows])
+            codes = self._encode(block)
+            gram += codes.T @ codes
+            cross += codes.T @ (block / self.scale_)
+        gram.flat[:: n_components + 1] += RIDGE * gram.trace() / n_components + TINY
+        return np.linalg.solve(gram, cross) * self.scale_
+
     @contextmanager
     def _workers(self, settings):
         """Give what applies a function to many arguments, by workers if they are of use."""
@@ -742,6 +792,28 @@ def _atomic(estimator):
             delattr(estimator, name)
         vars(estimator).update(before)
         raise
+
+
+class _Losses:
+    """The decoder loss of successive passes, once the noise has fallen."""
+
+    def __init__(self, state, settings, n_samples):
+        self.state, self.n_samples = state, n_samples
+        self.next = settings.horizon + n_samples  # where the pass under way ends
+        self.n_points = None  # of the loss curve before this pass
+        self.least, self.n_since = np.inf, 0
+
+    def stand_still(self, tol, n_iter_no_change):
+        """Tell whether so many passes in a row were no better than before, by a part of it."""
+        curve, now = self.state.loss_curve, self.state.n_presentations
+        if self.n_points is None and now >= self.next - self.n_samples:
+            self.n_points = len(curve)
+        if now >= self.next and len(curve) > self.n_points:
+            loss = np.mean(curve[self.n_points :])
+            better = loss < (1.0 - tol) * self.least
+            self.least, self.n_since = min(loss, self.least), 0 if better else self.n_since + 1
+            self.next, self.n_points = now + self.n_samples, len(curve)
+        return self.n_since >= n_iter_no_change
 
 
 def _present(state, settings, X, rows, scale, apply):

@@ -570,7 +570,7 @@ def initialise(settings, n_features, seed):
     )
 
 
-class _OneBlasThread(ContextDecorator):
+class OneBlasThread(ContextDecorator):
     """Context with one BLAS thread, for the same bits in any surroundings.
 
     The number of threads belongs to the process: the first of concurrent fits sets it and the
@@ -601,7 +601,7 @@ def _blas():
     return ThreadpoolController()
 
 
-@_OneBlasThread()
+@OneBlasThread()
 def run(network, settings, X, scale=1.0, *, learn=True, record=False, apply=itertools.starmap):
     """Present a stream of stimuli, each fading in from the one before it on its lane.
 

@@ -732,6 +732,63 @@ def test_simulate_refuses_wrong_trials(digits_coder):
         digits_coder.simulate(DIGITS[:2], n_trials=1.5)
 
 
+# early stopping, revival, another read-out
+
+
+def test_fit_stops_once_the_noise_has_fallen_and_the_loss_stands_still():
+    params = {"n_components": 16, "max_iter": 60, "random_state": 0}
+    coder = DendriticBalanceCoder(horizon=9000, tol=0.01, n_iter_no_change=2, **params)
+    assert 9000 / 1797 + 3 <= coder.fit(DIGITS).n_iter_ < 30
+    full = DendriticBalanceCoder(horizon=9000, **params).fit(DIGITS)
+    assert full.n_iter_ == 60
+    assert coder.score(DIGITS) > full.score(DIGITS) - 0.02
+    # a fit that the horizon takes whole never stops before its end
+    params["max_iter"] = 6
+    assert DendriticBalanceCoder(tol=0.5, n_iter_no_change=1, **params).fit(DIGITS).n_iter_ == 6
+    # no improvement reaches this one: a pass sets the level, another, to the end of its block, is
+    # no better
+    params |= {"horizon": 1797, "tol": 0.9, "n_iter_no_change": 1}
+    assert 3 <= DendriticBalanceCoder(**params).fit(DIGITS).n_iter_ <= 4
+
+
+def test_silent_neurons_are_revived_by_learning_on():
+    coder = DendriticBalanceCoder(32, max_iter=8, horizon=14376, random_state=0).fit(DIGITS)
+    before = coder.score(DIGITS)
+    coder._network.bias[:16] -= 30.0
+    assert coder.score(DIGITS) < before - 0.05
+    coder.partial_fit(DIGITS)
+    assert coder.n_silent_units_ > 0
+    for _ in range(8):
+        coder.partial_fit(DIGITS)
+    assert coder.n_silent_units_ == 0
+    assert coder.score(DIGITS) > before - 0.02
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-150, 1e150])
+def test_a_refitted_decoder_reconstructs_better_from_the_same_codes(scale):
+    X, X_test = DIGITS[:1200] * scale, DIGITS[1200:] * scale
+    params = {"n_components": 32, "max_iter": 10, "random_state": 0}
+    online = DendriticBalanceCoder(**params).fit(X)
+    refitted = DendriticBalanceCoder(decoder="refit", **params).fit(
+        pd.DataFrame(X).add_prefix("p")
+    )
+    codes = online.transform(X)
+    assert np.array_equal(refitted.transform(pd.DataFrame(X).add_prefix("p")), codes)
+    # nearly that of least squares, whose training error is the least
+    best = np.linalg.lstsq(codes, X / scale, rcond=None)[1].sum()
+    error = ((X / scale - codes @ (refitted.components_ / scale)) ** 2).sum()
+    assert best < error < 1.001 * best
+    refitted = DendriticBalanceCoder(decoder="refit", **params).fit(X)
+    assert refitted.score(X_test) > online.score(X_test) + 0.01
+    refitted.partial_fit(X)
+    assert np.array_equal(refitted.components_, online.partial_fit(X).components_)
+
+
+def test_data_in_which_nothing_is_left_to_refit():
+    coder = DendriticBalanceCoder(4, decoder="refit", max_iter=2, random_state=0)
+    assert np.array_equal(coder.fit(np.zeros((100, 3))).components_, np.zeros((4, 3)))
+
+
 # stability
 
 SIZES = [1, 16, 64, 256, 512]

@@ -31,7 +31,7 @@ import matplotlib.pyplot as plt
 OURS, LASSO, SPAMS = "DendriticBalanceCoder", "MiniBatchDL cd", "SPAMS"
 UNITS = {OURS: "presentations", LASSO: "max_iter", SPAMS: "batches"}
 LENGTHS = {
-    OURS: (1000, 2000, 5000, 10_000, 20_000),
+    OURS: (1000, 2000, 5000, 10_000, 20_000, 40_000),
     LASSO: (1, 2, 5, 10, 30),
     SPAMS: (5, 10, 30, 100, 300),
 }

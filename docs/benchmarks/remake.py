@@ -18,8 +18,16 @@ from pathlib import Path
 
 import benchmark
 
-SCRIPTS = ("simulation", "transform", "fit", "growth", "startup", "where_time_goes")
-WITH_DATA = ("simulation", "transform", "fit", "where_time_goes")
+SCRIPTS = (
+    "simulation",
+    "transform",
+    "fit",
+    "growth",
+    "startup",
+    "where_time_goes",
+    "defaults",
+)
+WITH_DATA = ("simulation", "transform", "fit", "where_time_goes", "defaults")
 HEAD = """# Benchmarks
 
 Written by `python docs/benchmarks/remake.py --data FOLDER` in an environment with
