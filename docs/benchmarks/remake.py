@@ -26,6 +26,7 @@ SCRIPTS = (
     "startup",
     "where_time_goes",
     "defaults",
+    "tables",
 )
 WITH_DATA = ("simulation", "transform", "fit", "where_time_goes", "defaults")
 HEAD = """# Benchmarks
