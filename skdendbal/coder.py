@@ -146,7 +146,8 @@ class DendriticBalanceCoder(
         same. `partial_fit` returns to the decoder of the network.
     input_scale : float or "auto", default="auto"
         `X` is divided by it. "auto": the root mean squared row norm of the data of the first
-        call to `fit` or `partial_fit`.
+        call to `fit` or `partial_fit`. It is one scalar: columns in different units should be
+        standardised first, as spikes go where variance is.
     shuffle : bool, default=True
         Whether `fit` presents the rows in a new random order in every pass.
     random_state : int, RandomState instance or None, default=None

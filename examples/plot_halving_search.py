@@ -1,0 +1,109 @@
+"""
+Tuning in a pipeline: successive halving
+========================================
+
+Rate, noise and weight decay of a coder in front of a classifier, found by
+`HalvingGridSearchCV`: all candidates learn for a few passes over the digits, the better third goes
+on to a new round with three times as many, until the best are left. The resource that is shared
+out is ``max_iter``; each fit lets the noise fall over all its passes, however few.
+
+Only training data are searched; the test data are scored once, at the end, beside the defaults
+with as many passes.
+"""
+
+# %%
+import argparse
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import HalvingGridSearchCV, train_test_split
+from sklearn.pipeline import Pipeline
+
+from skdendbal import DendriticBalanceCoder
+from skdendbal.rules import Dendritic
+
+parser = argparse.ArgumentParser(description="Tune a coder by successive halving.")
+parser.add_argument("--output", type=Path, default=Path("halving"), help="folder for the figure")
+parser.add_argument("--jobs", type=int, default=-1, help="processes (-1: as many as cores)")
+arguments = parser.parse_args()
+
+X, y = load_digits(return_X_y=True)
+X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
+pipeline = Pipeline(
+    [
+        ("coder", DendriticBalanceCoder(64, random_state=0)),
+        ("classifier", LogisticRegression(max_iter=1000)),
+    ]
+)
+
+# %%
+# The search
+# ----------
+# Parameters of the rule are those of an object; everything else is a parameter of the coder.
+grid = {
+    "coder__rate": [6.0, 12.5, 25.0],
+    "coder__noise": [0.0125, 0.025, 0.05],
+    "coder__learning_rule": [Dendritic(decoder_decay=decay) for decay in (0.03, 0.1, 0.3)],
+}
+PASSES = 27
+search = HalvingGridSearchCV(
+    pipeline,
+    grid,
+    resource="coder__max_iter",
+    min_resources=3,
+    max_resources=PASSES,
+    factor=3,
+    cv=4,
+    n_jobs=arguments.jobs,
+    random_state=0,
+)
+search.fit(X_train, y_train)
+
+# %%
+# What was found
+# --------------
+console = Console()
+results = search.cv_results_
+table = Table(title="Accuracy in cross-validation, the best three of every round")
+for column in ("passes", "candidates", "rate (Hz)", "noise", "decay", "accuracy", "s to fit"):
+    table.add_column(column, justify="right")
+for i, passes in enumerate(search.n_resources_):
+    of_round = np.flatnonzero(results["iter"] == i)
+    for k in of_round[np.argsort(-results["mean_test_score"][of_round])][:3]:
+        params = results["params"][k]
+        table.add_row(
+            str(passes),
+            str(len(of_round)),
+            f"{params['coder__rate']:g}",
+            f"{params['coder__noise']:g}",
+            f"{params['coder__learning_rule'].decoder_decay:g}",
+            f"{results['mean_test_score'][k]:.3f} +- {results['std_test_score'][k]:.3f}",
+            f"{results['mean_fit_time'][k]:.2f}",
+        )
+console.print(table)
+default = clone(pipeline).set_params(coder__max_iter=PASSES).fit(X_train, y_train)
+for name, model in (("tuned", search), ("defaults", default)):
+    console.print(f"Test accuracy, {name}: {model.score(X_test, y_test):.3f}", highlight=False)
+
+# %%
+# Every candidate's way through the rounds.
+figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+candidates = [str([params[name] for name in grid]) for params in results["params"]]
+for candidate in dict.fromkeys(candidates):
+    rounds = [k for k, other in enumerate(candidates) if other == candidate]
+    accuracy = results["mean_test_score"][rounds]
+    ax.plot(results["n_resources"][rounds], accuracy, "o-", color="C0", alpha=0.4)
+ax.set(xscale="log", xlabel="passes over the data", ylabel="accuracy in cross-validation")
+ax.set_xticks(search.n_resources_, search.n_resources_)
+ax.minorticks_off()
+arguments.output.mkdir(parents=True, exist_ok=True)
+figure.savefig(arguments.output / "halving.png", dpi=150)
+console.print(f"Picture: {arguments.output / 'halving.png'}")
+plt.show()
