@@ -117,8 +117,8 @@ class DendriticBalanceCoder(
         Duration of a stimulus in ms. While learning, it fades in from the one before over the
         first 30 %. A row to code fades in over half a time constant `tau`, at most half of its
         presentation, and its code counts all spikes. May be changed after `fit` to code for
-        longer or shorter: from 20 ms on codes lose little. All other parameters of the network
-        have their effect in the next `fit` or `partial_fit`.
+        longer or shorter; all other parameters of the network have their effect in the next `fit`
+        or `partial_fit`.
     max_iter : int, default=None
         Number of passes over the data in `fit`. None: enough for 40,000 presentations.
     horizon : int, default=None

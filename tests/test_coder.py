@@ -411,6 +411,23 @@ def test_scale_by_any_factor_changes_nothing_in_distribution():
     assert stats.ks_2samp(np.ravel(codes[1.0]), np.ravel(codes[255.0])).pvalue > 0.01
 
 
+def test_precision_of_the_data_changes_nothing_in_distribution():
+    # rounding gives some rows other random numbers: the mean difference of their codes, unit by
+    # unit, at a significance of 1 % in all
+    X = np.random.default_rng(0).gamma(0.5, size=(4000, 30))
+    params = {"n_components": 32, "max_iter": 3, "random_state": 0}
+    coder = DendriticBalanceCoder(**params).fit(X)
+    codes = coder.transform(X).astype(np.float32)
+    in_single = coder.transform(X.astype(np.float32))
+    other = (codes != in_single).any(axis=1)
+    assert other.sum() > 100
+    p = stats.ttest_rel(codes[other], in_single[other]).pvalue
+    assert p.min() > 0.01 / len(p)
+    # learning on them ends alike
+    again = DendriticBalanceCoder(**params).fit(X.astype(np.float32))
+    assert again.score(X) == pytest.approx(coder.score(X), abs=0.02)
+
+
 def test_repeated_trials(digits_coder):
     spikes = digits_coder.simulate(DIGITS[:5], n_trials=40, random_state=2)
     assert np.array_equal(spikes, np.sort(spikes, order=["row", "trial", "time", "unit"]))
