@@ -294,6 +294,22 @@ def find_block(
     return k, position
 
 
+@njit(cache=True, nogil=True, forceinline=True)
+def most_probable(
+    w,  # weight of the new stimulus
+    n_units,
+    scratch,  # IN Scratch
+):
+    """The unit that most probably spikes in a step, and its logit."""
+    base, slope, current = scratch.base, scratch.slope, scratch.current
+    best, highest = 0, -math.inf
+    for j in range(n_units):
+        a = base[j] + w * slope[j] + current[j]
+        if a > highest:
+            best, highest = j, a
+    return best, highest
+
+
 @njit(cache=True, nogil=True, forceinline=True, error_model="numpy")
 def thin_step(
     step,
@@ -302,6 +318,7 @@ def thin_step(
     total,  # sum of the bounds
     fade,  # IN (n_steps,)
     n_units,
+    quiet,  # unit that does not spike, or -1
     n_events,  # spikes so far
     scratch,  # INOUT Scratch: `steps` and `units` from `start` and `sums`
 ):
@@ -323,7 +340,9 @@ def thin_step(
             j += 1
         a = base[j] + fade[step] * slope[j] + current[j]
         number += 1
-        if uniform(key, number) * start[j] < hazard(a) and start[j] > 0.0:
+        if j == quiet:
+            position += max(start[j] - rest, 0.0)
+        elif uniform(key, number) * start[j] < hazard(a) and start[j] > 0.0:
             scratch.steps[n_events] = step
             scratch.units[n_events] = j
             n_events += 1
@@ -532,11 +551,21 @@ def sample(
                 step, number, key, total, length, clock, n_units, n_events, scratch
             )
         else:
-            total = bound_step(fade[step], base, slope, current, start, sums)
-            number, n_events = thin_step(
-                step, number, key, total, fade, n_units, n_events, scratch
-            )
-            passed = 1
+            passed, quiet = 1, -1
+            if clock.one_spike:
+                # the most probable unit, if it spikes, is all there is to draw
+                likely, a = most_probable(fade[step], n_units, scratch)
+                if a > 0.0:
+                    quiet = likely
+                    number += 1
+                    if uniform(key, number) < 1.0 / (1.0 + math.exp(-a)):
+                        scratch.steps[n_events], scratch.units[n_events] = step, likely
+                        n_events += 1
+            if n_events == n_before:
+                total = bound_step(fade[step], base, slope, current, start, sums)
+                number, n_events = thin_step(
+                    step, number, key, total, fade, n_units, quiet, n_events, scratch
+                )
         last = step + passed - 1
         if clock.one_spike and n_events > n_before + 1:
             keep_most_probable(n_before, n_events, fade[last], clock.powers[passed - 1], scratch)
