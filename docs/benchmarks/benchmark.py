@@ -13,7 +13,7 @@ results page. A script imports this module before numpy, and calls ::
     report.save()
 
 A section is ``<output>/<script>.md``, beside it lie raw numbers, ``<script>_<name>.csv``, and
-figures, ``<script>.png``.
+figures, ``<script>.png`` or ``<script>_<name>.png``.
 """
 
 import argparse
@@ -214,9 +214,9 @@ class Report:
             writer.writeheader()
             writer.writerows(rows)
 
-    def figure(self, figure, text):
-        """Save a matplotlib figure and show it in the section."""
-        path = self._path(".png")
+    def figure(self, figure, text, name=None):
+        """Save a matplotlib figure and show it in the section; `name` tells several apart."""
+        path = self._path(f"_{name}.png" if name else ".png")
         figure.savefig(path, dpi=120)
         self.parts.append(f"![{text}]({path.name})")
 

@@ -19,16 +19,17 @@ from pathlib import Path
 import benchmark
 
 SCRIPTS = (
+    "evaluation",
+    "tables",
+    "defaults",
     "simulation",
     "transform",
     "fit",
     "growth",
     "startup",
     "where_time_goes",
-    "defaults",
-    "tables",
 )
-WITH_DATA = ("simulation", "transform", "fit", "where_time_goes", "defaults")
+WITH_DATA = ("evaluation", "defaults", "simulation", "transform", "fit", "where_time_goes")
 HEAD = """# Benchmarks
 
 Written by `python docs/benchmarks/remake.py --data FOLDER` in an environment with

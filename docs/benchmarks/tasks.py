@@ -18,7 +18,7 @@ Quality of codes on the test rows, of every coder alike:
 - accuracy: of logistic regression on the codes divided by their overall standard deviation.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -105,29 +105,59 @@ def explained(data, reconstruction, mean):
     return 1.0 - np.square(data - reconstruction).sum() / np.square(data - mean).sum()
 
 
+def read_out(data, codes):
+    """Fit a linear least-squares read-out of codes; return the function that applies it."""
+    mean, mean_code = data.mean(axis=0), codes.mean(axis=0)
+    centred = codes - mean_code
+    gram = centred.T @ centred
+    gram += (1e-8 * gram.trace() / len(gram) + 1e-12) * np.eye(len(gram))
+    weights = np.linalg.solve(gram, centred.T @ (data - mean))
+    return lambda codes: mean + (codes - mean_code) @ weights
+
+
+def classifier(codes, labels):
+    """Fit logistic regression on codes; return the function that gives its accuracy."""
+    scale = codes.std() or 1.0
+    model = LogisticRegression(max_iter=3000).fit(codes / scale, labels)
+    return lambda codes, labels: model.score(codes / scale, labels)
+
+
+def reader(split, train_codes):
+    """Fit read-out and classifier; return the function from codes of test rows to their quality.
+
+    `train_codes` are those of the first rows, `N_READ_OUT` at most. Without labels accuracy is
+    None.
+    """
+    n, mean_of_all = len(train_codes), split.train.mean(axis=0)
+    reconstruct = read_out(split.train[:n], train_codes)
+    if split.train_labels is not None:
+        accuracy = classifier(train_codes, split.train_labels[:n])
+
+    def measure(codes):
+        return {
+            "EVlin": explained(split.test, reconstruct(codes), mean_of_all),
+            "accuracy": None if split.train_labels is None else accuracy(codes, split.test_labels),
+        }
+
+    return measure
+
+
+def active(codes):
+    """Return the mean number of non-zero entries of a code."""
+    return float((np.abs(codes) > 1e-8).sum(axis=1).mean())
+
+
 def quality(split, train_codes, test_codes, components, classify=True):
     """Return EV, EVlin, L0 and, if there are labels and `classify`, accuracy.
 
     `train_codes` are those of the first rows, `N_READ_OUT` at most.
     """
-    train = split.train[: len(train_codes)]
-    mean, mean_code = train.mean(axis=0), train_codes.mean(axis=0)
-    centred = train_codes - mean_code
-    gram = centred.T @ centred
-    gram += (1e-8 * gram.trace() / len(gram) + 1e-12) * np.eye(len(gram))
-    weights = np.linalg.solve(gram, centred.T @ (train - mean))
-    read_out = mean + (test_codes - mean_code) @ weights
-    mean_of_all = split.train.mean(axis=0)
+    if not classify:
+        split = replace(split, train_labels=None)
+    measured = reader(split, train_codes)(test_codes)
     result = {
-        "EV": explained(split.test, test_codes @ components, mean_of_all),
-        "EVlin": explained(split.test, read_out, mean_of_all),
-        "L0": float((np.abs(test_codes) > 1e-8).sum(axis=1).mean()),
+        "EV": explained(split.test, test_codes @ components, split.train.mean(axis=0)),
+        "EVlin": measured["EVlin"],
+        "L0": active(test_codes),
     }
-    if classify:
-        result["accuracy"] = None
-        if split.train_labels is not None:
-            scale = train_codes.std() or 1.0
-            classifier = LogisticRegression(max_iter=3000)
-            classifier.fit(train_codes / scale, split.train_labels[: len(train_codes)])
-            result["accuracy"] = classifier.score(test_codes / scale, split.test_labels)
-    return result
+    return result | {"accuracy": measured["accuracy"]} if classify else result
