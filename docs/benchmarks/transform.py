@@ -29,7 +29,7 @@ import matplotlib.pyplot as plt
 N_TIMED = 1000  # rows of a timed call
 OURS, LASSO, OMP, SPAMS = "DendriticBalanceCoder", "MiniBatchDL lasso_cd", "OMP", "SPAMS lasso"
 SETTINGS = {OURS: "presentation_time", LASSO: "alpha", OMP: "n_nonzero", SPAMS: "alpha"}
-TIMES = (10.0, 15.0, 20.0, 30.0, 50.0, 100.0, 200.0)  # ms
+TIMES = (2.5, 5.0, 7.5, 10.0, 20.0, 50.0, 100.0, 200.0)  # ms
 ALPHAS = (0.05, 0.1, 0.3, 1.0)
 OF_OMP = 0.3  # alpha of the dictionary
 N_NONZERO = (3, 5, 10, 20)
