@@ -1,0 +1,51 @@
+"""Some of the random configurations of fuzz.py, and that it notices defects."""
+
+import re
+import warnings
+
+import numpy as np
+import pytest
+from fuzz import draw, run
+
+from skdendbal import DendriticBalanceCoder
+
+
+@pytest.mark.parametrize("number", range(25))
+def test_random_configurations_end_as_documented(number):
+    outcome = run(number)
+    coder, _, data = draw(number)
+    assert not outcome.startswith("defect"), (outcome, coder.get_params(), data)
+
+
+def fail(*arguments):
+    raise ValueError("array must not contain infs or NaNs")
+
+
+def warn(*arguments):
+    warnings.warn("overflow encountered in exp", RuntimeWarning, stacklevel=2)
+
+
+def warn_twice(*arguments):
+    warn()
+    warn()
+
+
+def code_nan(coder, X):
+    return np.full((len(X), len(coder.components_)), np.nan)
+
+
+@pytest.mark.parametrize(
+    ("method", "replacement", "defect"),
+    [
+        ("_make_settings", fail, "defect: ValueError.* is not documented"),
+        ("_warn_of_failure", fail, "defect: fitted in spite of ValueError"),
+        ("_warn_of_failure", warn, "defect: RuntimeWarning.* is not documented"),
+        ("_warn_of_failure", warn_twice, "defect: several warnings"),
+        ("transform", fail, "defect: ValueError.* in coding"),
+        ("transform", code_nan, "defect: no finite codes, no codes that are not negative, "),
+    ],
+)
+def test_defects_are_noticed(monkeypatch, method, replacement, defect):
+    assert run(1) == "as wanted"
+    monkeypatch.setattr(DendriticBalanceCoder, method, replacement)
+    assert re.match(defect, run(1))
