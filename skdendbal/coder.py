@@ -61,10 +61,12 @@ MIN_PRESENTATIONS = 40_000  # of a fit with max_iter=None, and default horizon o
 FIT_BLOCKS = 100  # callbacks are called up to this often during a fit
 AUTO_SPIKES = 800.0  # spikes a second of all neurons together, with rate="auto"
 AUTO_RATE = 50.0  # largest rate of a neuron in Hz, with rate="auto"
+AUTO_FILL = 0.5  # most spikes of all neurons together in a step, with rate="auto"
 AUTO_NOISE = 0.2  # noise level times spikes of all neurons in a time constant, with noise="auto"
 LARGEST_AUTO_NOISE = 0.3  # where few neurons spike less often
 CHUNK = 1024  # rows converted to float64 at once
 MAX_STEPS = 1_000_000  # of a presentation
+FEW_UPDATES = 10  # fewer than these do not make a fit
 SILENT = 0.1  # a unit below this part of the target rate counts as silent
 TOLERATED = 0.2  # part of the units that may be silent or off the target rate without a warning
 RIDGE = 1e-3  # penalty of a decoder that is fitted again, relative to the mean square of codes
@@ -101,8 +103,8 @@ class DendriticBalanceCoder(
         on, in two variants.
     rate : float or "auto", default="auto"
         Target firing rate rho of every neuron in Hz. "auto" spreads 800 spikes a second over
-        the neurons, with at most 50 Hz each: 12.5 Hz for 64 neurons. Higher rates reconstruct
-        better, with less sparse codes.
+        the neurons, or one in every two steps of more than 0.625 ms, with at most 50 Hz each:
+        12.5 Hz for 64 neurons. Higher rates reconstruct better, with less sparse codes.
     noise : float or "auto", default="auto"
         Final noise level sigma of the membrane potential, relative to the scaled input, whose
         root mean squared row norm is 1. Larger values make spiking more random and codes less
@@ -330,8 +332,8 @@ class DendriticBalanceCoder(
         Warns
         -----
         ConvergenceWarning
-            If no weight was learned, neurons are silent or miss their target rate, or the loss
-            rose while the noise fell.
+            If weights were hardly updated, neurons are silent or miss their target rate, or the
+            loss rose while the noise fell.
         """
         with _atomic(self):
             X = self._validate(X, reset=True)
@@ -585,7 +587,8 @@ class DendriticBalanceCoder(
         n_components = n_features if self.n_components is None else self.n_components
         rate = self.rate
         if rate == "auto":
-            rate = min(AUTO_SPIKES / n_components, AUTO_RATE)
+            spikes = min(AUTO_SPIKES, AUTO_FILL * 1e3 / self.dt)
+            rate = min(spikes / n_components, AUTO_RATE)
         noise = self.noise
         if noise == "auto":
             spikes = n_components * rate * 1e-3 * self.tau
@@ -728,10 +731,11 @@ class DendriticBalanceCoder(
         off_target = int(((ratio < 0.5) | (ratio > 2.0)).sum())
         whole = len(self.loss_curve_) // 10 * 10
         losses = self.loss_curve_[:whole].reshape(-1, 10).mean(axis=1).tolist()
-        if self.n_steps_ == 0:
+        if self.n_steps_ < FEW_UPDATES:
             message = (
-                f"No weight was learned: {self._network.n_presentations} presentations do not "
-                f"fill a batch of {settings.batch_size}. Raise max_iter or lower batch_size."
+                f"Weights were updated {self.n_steps_} times only: "
+                f"{self._network.n_presentations} presentations fill as many batches of "
+                f"{settings.batch_size}. Raise max_iter or lower batch_size."
             )
         elif self.n_silent_units_ > TOLERATED * settings.n_components:
             message = (

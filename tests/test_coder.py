@@ -879,7 +879,9 @@ def test_bursts_end_in_a_usable_state_and_one_warning():
 
 
 def test_too_short_a_fit_says_so():
-    with pytest.warns(ConvergenceWarning, match="do not fill a batch of 64. Raise max_iter"):
+    with pytest.warns(
+        ConvergenceWarning, match="updated 0 times only.* batches of 64. Raise max_iter"
+    ):
         DendriticBalanceCoder(4, **FAST).fit(DIGITS[:10])
 
 
@@ -902,7 +904,8 @@ def test_wrong_rates_say_so():
 
 def test_a_stream_says_so_once_its_horizon_is_over():
     rule = Dendritic(homeostasis_rate=0.0, scaled_bias=True)
-    coder = DendriticBalanceCoder(4, learning_rule=rule, horizon=500, random_state=0)
+    params = {"learning_rule": rule, "horizon": 500, "batch_size": 16, "random_state": 0}
+    coder = DendriticBalanceCoder(4, **params)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         coder.partial_fit(np.zeros((490, 3)))
