@@ -64,6 +64,7 @@ AUTO_RATE = 50.0  # largest rate of a neuron in Hz, with rate="auto"
 AUTO_FILL = 0.5  # most spikes of all neurons together in a step, with rate="auto"
 AUTO_NOISE = 0.2  # noise level times spikes of all neurons in a time constant, with noise="auto"
 LARGEST_AUTO_NOISE = 0.3  # where few neurons spike less often
+NOISE_DELAY = 0.025  # time constants of delay that add as much variance as there is without
 CHUNK = 1024  # rows converted to float64 at once
 MAX_STEPS = 1_000_000  # of a presentation
 FEW_UPDATES = 10  # fewer than these do not make a fit
@@ -110,7 +111,8 @@ class DendriticBalanceCoder(
         root mean squared row norm is 1. Larger values make spiking more random and codes less
         sparse; with too small ones neurons overshoot the input in turn. "auto" is in proportion
         to what a spike stands for: 0.2 by the number of spikes of all neurons in a time constant,
-        at most 0.3; that is 0.025 for 16 neurons or more with the other defaults.
+        at most 0.3; that is 0.025 for 16 neurons or more with the other defaults. A `delay` needs
+        more noise: each 2.5 % of `tau` beyond a step adds that much variance.
     dt : float, default=0.25
         Simulation step in ms.
     tau : float, default=10.0
@@ -593,6 +595,9 @@ class DendriticBalanceCoder(
         if noise == "auto":
             spikes = n_components * rate * 1e-3 * self.tau
             noise = max(NOISE_RANGE[0], min(AUTO_NOISE / spikes, LARGEST_AUTO_NOISE))
+            if self.delay is not None:
+                late = max(0.0, self.delay - self.dt) / (NOISE_DELAY * self.tau)
+                noise = max(noise, min(noise * math.sqrt(1.0 + late), LARGEST_AUTO_NOISE))
         rule = self.learning_rule
         if isinstance(rule, str):
             rule = RULES[rule]()

@@ -166,7 +166,7 @@ def test_delay():
         return coder.fit(DIGITS).transform(DIGITS)
 
     assert np.array_equal(codes(delay=0.25), codes())  # one step
-    assert np.array_equal(codes(dt=0.5, delay=1.9), codes(dt=0.5, delay=2.0))
+    assert np.array_equal(codes(dt=0.5, delay=1.9, noise=0.1), codes(dt=0.5, delay=2.0, noise=0.1))
     assert not np.array_equal(codes(delay=0.5), codes())
     for delay in (0.1, 100.0):
         with pytest.raises(ValueError, match=rf"delay={delay} ms must be at least dt=0\.25 ms"):
@@ -174,6 +174,19 @@ def test_delay():
     coder = DendriticBalanceCoder(16, delay=1.0, **FAST).fit(DIGITS)
     with pytest.raises(ValueError, match="delay in steps changed from 4 to 8"):
         coder.set_params(delay=2.0).partial_fit(DIGITS)
+
+
+@pytest.mark.parametrize(("delay", "least"), [(1.0, 0.82), (3.0, 0.7), (5.0, 0.6)])
+def test_noise_grows_with_the_delay(delay, least):
+    # neurons that learn too late of each other's spikes need more noise to keep them apart
+    params = {"n_components": 64, "delay": delay, "max_iter": 10, "random_state": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        coder = DendriticBalanceCoder(**params).fit(DIGITS)
+    assert coder.score(DIGITS) > least
+    assert coder.score(DIGITS) > DendriticBalanceCoder(noise=0.025, **params).fit(DIGITS).score(
+        DIGITS
+    )
 
 
 def test_attributes(digits_coder):

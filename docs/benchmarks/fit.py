@@ -70,7 +70,7 @@ def measure(name, options):
         fitted[family, alpha, length].append(coder.fit(train[rows]))
 
     few = splits[0].train[:20]
-    DendriticBalanceCoder(n_components, max_iter=1).fit(few).transform(few)
+    DendriticBalanceCoder(n_components, max_iter=10, batch_size=16).fit(few).transform(few)
     peers.minibatch(n_components, 0.3, max_iter=1).fit(few)
     calls = {key: lambda key=key: fit(*key) for key in fitted}
     times = benchmark.interleave(calls, options.repeats, f"{name}: fits")
