@@ -117,7 +117,7 @@ def test_scikit_learn_checks_of_other_rules(learning_rule, check):
 
 @pytest.mark.parametrize("learning_rule", RULES)
 def test_every_rule_learns_digits(learning_rule):
-    coder = DendriticBalanceCoder(16, learning_rule=learning_rule, random_state=0)
+    coder = DendriticBalanceCoder(16, learning_rule=learning_rule, max_iter=12, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         coder.fit(DIGITS)
