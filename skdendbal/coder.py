@@ -589,15 +589,11 @@ class DendriticBalanceCoder(
         n_components = n_features if self.n_components is None else self.n_components
         rate = self.rate
         if rate == "auto":
-            spikes = min(AUTO_SPIKES, AUTO_FILL * 1e3 / self.dt)
-            rate = min(spikes / n_components, AUTO_RATE)
+            rate = auto_rate(n_components, self.dt)
         noise = self.noise
         if noise == "auto":
-            spikes = n_components * rate * 1e-3 * self.tau
-            noise = max(NOISE_RANGE[0], min(AUTO_NOISE / spikes, LARGEST_AUTO_NOISE))
-            if self.delay is not None:
-                late = max(0.0, self.delay - self.dt) / (NOISE_DELAY * self.tau)
-                noise = max(noise, min(noise * math.sqrt(1.0 + late), LARGEST_AUTO_NOISE))
+            late = 0.0 if self.delay is None else max(0.0, self.delay - self.dt)
+            noise = auto_noise(n_components, rate, self.tau, late)
         rule = self.learning_rule
         if isinstance(rule, str):
             rule = RULES[rule]()
@@ -781,6 +777,48 @@ class DendriticBalanceCoder(
             "_network": state,
             "_settings": settings,
         }
+
+
+def auto_rate(n_components, dt):
+    """Return the target rate in Hz that "auto" stands for.
+
+    Parameters
+    ----------
+    n_components : int
+        Number of neurons.
+    dt : float
+        Simulation step in ms.
+
+    Returns
+    -------
+    rate : float
+        The same for every neuron.
+    """
+    return min(min(AUTO_SPIKES, AUTO_FILL * 1e3 / dt) / n_components, AUTO_RATE)
+
+
+def auto_noise(n_components, rate, tau, late=0.0):
+    """Return the final noise level that "auto" stands for.
+
+    Parameters
+    ----------
+    n_components : int
+        Number of neurons.
+    rate : float
+        Target rate in Hz.
+    tau : float
+        Time constant in ms.
+    late : float, default=0.0
+        Delay of spikes beyond one step in ms.
+
+    Returns
+    -------
+    noise : float
+        In units of the scaled input.
+    """
+    spikes = n_components * rate * 1e-3 * tau
+    noise = AUTO_NOISE / spikes * math.sqrt(1.0 + late / (NOISE_DELAY * tau))
+    return max(NOISE_RANGE[0], min(noise, LARGEST_AUTO_NOISE))
 
 
 @contextmanager

@@ -16,11 +16,21 @@ def pytest_addoption(parser):
 
 
 @pytest.fixture(scope="session")
-def mnist(request):
+def find_data(request):
+    """Find a file of data that a user need not have; without it the test is skipped."""
+
+    def find(name):
+        path = Path(request.config.getoption("--data") or "") / name
+        if not path.exists():
+            pytest.skip(f"needs {name}: give its folder by --data or SKDENDBAL_DATA")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def mnist(find_data):
     """MNIST digits at half size, 14 x 14 pixels in [0, 1], shape (8000, 196)."""
-    folder = request.config.getoption("--data")
-    if not folder or not (Path(folder) / "mnist_t10k.npz").exists():
-        pytest.skip("needs mnist_t10k.npz: give its folder by --data or SKDENDBAL_DATA")
-    with np.load(Path(folder) / "mnist_t10k.npz") as f:
+    with np.load(find_data("mnist_t10k.npz")) as f:
         images = f["images"][:8000] / 255.0
     return images.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(-1, 196)

@@ -54,15 +54,12 @@ NEEDS = {
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_script(script, request, tmp_path):
+def test_script(script, find_data, tmp_path):
     """Scripts finish, and write finite losses and a picture."""
     command = [sys.executable, FOLDER / f"{script}.py", *SCRIPTS[script]]
     command += ["--scale", "0.0005", "--seeds", "1", "--output", tmp_path]
     if script in NEEDS:
-        folder = Path(request.config.getoption("--data") or "")
-        if not (folder / NEEDS[script]).exists():
-            pytest.skip(f"needs {NEEDS[script]}: give its folder by --data or SKDENDBAL_DATA")
-        command += ["--data", folder]
+        command += ["--data", find_data(NEEDS[script]).parent]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.glob("*.png"))

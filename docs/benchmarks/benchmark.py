@@ -137,6 +137,20 @@ def spread(seconds, unit=1.0):
     return f"{median} ({low}-{high})" if len(seconds) > 1 else median
 
 
+def interval(values):
+    """Return mean ± standard deviation over splits as text; None of what was not measured."""
+    if values[0] is None:
+        return None
+    mean = statistics.fmean(values)
+    digits = 3 if abs(mean) < 2.0 else 1
+    return f"{mean:.{digits}f} ± {deviation(values):.{digits}f}"
+
+
+def deviation(values):
+    """Return the standard deviation over splits, 0 of a single one."""
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
 def number(value):
     """Return a number as text, with three digits or all those before the point."""
     if isinstance(value, float):

@@ -28,7 +28,7 @@ from sklearn.model_selection import KFold
 from sklearn.preprocessing import StandardScaler
 
 from skdendbal import DendriticBalanceCoder
-from skdendbal.coder import AUTO_NOISE, AUTO_RATE, AUTO_SPIKES
+from skdendbal.coder import auto_noise, auto_rate
 from skdendbal.rules import Dendritic
 
 FOLDS = 4
@@ -65,12 +65,13 @@ TASKS["breast cancer"] = breast_cancer, 30
 
 def make(parameter, value, n_components, n_rows, seed):
     """Return a coder with one parameter that is not the default, and its target rate."""
-    rate = min(AUTO_SPIKES / n_components, AUTO_RATE)
+    default = DendriticBalanceCoder()
+    rate = auto_rate(n_components, value if parameter == "dt" else default.dt)
     params, rule, n_presentations = {}, {}, PRESENTATIONS
     if parameter == "rate, factor":
         params["rate"] = value * rate
     elif parameter == "noise, factor":
-        params["noise"] = value * AUTO_NOISE / (n_components * rate * 0.01)
+        params["noise"] = value * auto_noise(n_components, rate, default.tau)
     elif parameter == "presentations":
         n_presentations = value
     elif parameter in OF_RULE:
@@ -104,7 +105,7 @@ def measure(name, parameter, value, split):
                 "parameter": parameter,
                 "value": value,
                 "fold": fold,
-                "spikes": len(coder.simulate(part.test, random_state=0)) / len(test),
+                "spikes": tasks.count_spikes(coder, part.test),
                 **tasks.quality(part, train_codes, codes, coder.components_),
                 "off target": np.mean((ratio < 0.5) | (ratio > 2.0)),
             }

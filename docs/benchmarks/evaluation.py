@@ -134,11 +134,6 @@ def encode(coder, X):
     return np.asarray(coder.transform(X))
 
 
-def count_spikes(coder, X):
-    """Return the mean number of spikes a row."""
-    return len(coder.simulate(X, random_state=0)) / len(X)
-
-
 def silence(coder, units):
     """Return a coder of which some units are always silent."""
     coder = copy.deepcopy(coder)
@@ -170,7 +165,7 @@ def sparseness(case):
                 "coder": name,
                 "EVlin": case.readers[name](codes)["EVlin"],
                 "L0": tasks.active(codes),
-                "spikes": count_spikes(case.coders[name], case.split.test)
+                "spikes": tasks.count_spikes(case.coders[name], case.split.test)
                 if name == OURS
                 else None,
                 "active": tasks.active(codes) / codes.shape[1],
@@ -247,7 +242,7 @@ def any_time(case):
             "coder": OURS,
             "ms": time,
             "L0": tasks.active(codes),
-            "spikes": count_spikes(coder, split.test),
+            "spikes": tasks.count_spikes(coder, split.test),
             "EV": tasks.explained(split.test, codes @ coder.components_, split.train.mean(axis=0)),
             **tasks.reader(split, train_codes)(codes),
         }
@@ -338,23 +333,10 @@ def averages(rows, keys, across=None):
         name for name in columns if any(line[name][0] is not None for line in lines.values())
     ]
     return [
-        dict(zip(keys, values, strict=True)) | {name: interval(line[name]) for name in columns}
+        dict(zip(keys, values, strict=True))
+        | {name: benchmark.interval(line[name]) for name in columns}
         for values, line in lines.items()
     ]
-
-
-def interval(values):
-    """Return mean ± standard deviation as text."""
-    if values[0] is None:
-        return None
-    mean = np.mean(values)
-    digits = 3 if abs(mean) < 2.0 else 1
-    return f"{mean:.{digits}f} ± {deviation(values):.{digits}f}"
-
-
-def deviation(values):
-    """Return the standard deviation over splits, 0 of a single one."""
-    return np.std(values, ddof=1) if len(values) > 1 else 0.0
 
 
 def draw(ax, rows, x, y, by=None, dashed=False):
@@ -369,7 +351,9 @@ def draw(ax, rows, x, y, by=None, dashed=False):
                 groups.setdefault(row[by or x], []).append((row[x], row[y]))
         if groups:
             means = np.array([np.mean(points, axis=0) for points in groups.values()])
-            deviations = [deviation([y for _, y in points]) for points in groups.values()]
+            deviations = [
+                benchmark.deviation([y for _, y in points]) for points in groups.values()
+            ]
             ax.errorbar(
                 *means.T,
                 deviations,

@@ -9,7 +9,7 @@ they are, and after StandardScaler. Beside it the columns themselves, PCA with h
 components, MiniBatchDictionaryLearning and the distances of KMeans with as many.
 
 Accuracy on test rows of logistic regression (R^2 of ridge regression for diabetes), which takes
-the features as they come: means over splits, with standard deviations in brackets. EV is the
+the features as they come: mean ± standard deviation over splits. EV is the
 `score` of the coder on test rows. Silent units and warnings are those of all splits together:
 warnings of the coder in `fit` and `transform`, and, apart, those of the model after it. One
 thread; all coders are fitted in turn on each split, after a fit that compiles.
@@ -113,8 +113,8 @@ def summarise(rows, score):
             {
                 "scaling": scaling,
                 "coder": coder,
-                score: deviation(columns["score"]),
-                "EV": deviation(columns["EV"]) if ours else None,
+                score: benchmark.interval(columns["score"]),
+                "EV": benchmark.interval(columns["EV"]),
                 "silent units": sum(columns["silent units"]) if ours else None,
                 "warnings": sum(columns["warnings"]),
                 "of model": sum(columns["warnings of model"]),
@@ -122,11 +122,6 @@ def summarise(rows, score):
             }
         )
     return lines
-
-
-def deviation(values):
-    """Return the mean and the standard deviation of some values as text."""
-    return f"{np.mean(values):.3f} ({np.std(values):.3f})"
 
 
 def main():

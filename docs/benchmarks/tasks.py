@@ -147,6 +147,11 @@ def active(codes):
     return float((np.abs(codes) > 1e-8).sum(axis=1).mean())
 
 
+def count_spikes(coder, X):
+    """Return the mean number of spikes a row."""
+    return len(coder.simulate(X, random_state=0)) / len(X)
+
+
 def quality(split, train_codes, test_codes, components, classify=True):
     """Return EV, EVlin, L0 and, if there are labels and `classify`, accuracy.
 
