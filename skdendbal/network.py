@@ -205,7 +205,6 @@ def _clock(settings):
         fade,
         np.count_nonzero(fade < 1.0),
         decay ** np.arange(n_steps + 1),
-        np.ascontiguousarray(tail_sums(np.ones(n_steps), decay**2)[::-1]),
         _kernels.make_lines(decay, n_steps),
         settings.rule.one_spike_per_step,
         settings.delay_steps,
@@ -278,6 +277,51 @@ class Intervals:
         factor = self.settings.decay**power
         tail = tail_sums(weights, factor)
         return tail[self.firsts] - factor ** (self.stops - self.firsts) * tail[self.stops]
+
+
+@dataclass
+class Span:
+    """The directions, orthonormal, in which the traces of some presentations lie.
+
+    Parameters
+    ----------
+    units : ndarray of shape (n,)
+        Neurons whose traces grew, each a direction of its own.
+    decays : ndarray of shape (n_components, n_decays)
+        Directions in which the traces of the others, which only decay, started.
+    """
+
+    units: np.ndarray
+    decays: np.ndarray
+
+    def project(self, vectors):
+        """Find coordinates in the span.
+
+        Parameters
+        ----------
+        vectors : ndarray of shape (..., n_components)
+            Vectors of one number a neuron.
+
+        Returns
+        -------
+        coordinates : ndarray of shape (..., n + n_decays)
+            Their coordinates.
+        """
+        return np.concatenate([vectors[..., self.units], vectors @ self.decays], axis=-1)
+
+    def put(self, coordinates, vectors):
+        """Give vectors other coordinates in the span; what is outside it stays.
+
+        Parameters
+        ----------
+        coordinates : ndarray of shape (..., n + n_decays)
+            What `project` is to return of them.
+        vectors : ndarray of shape (..., n_components)
+            Changed in place.
+        """
+        n = len(self.units)
+        vectors += (coordinates[..., n:] - vectors @ self.decays) @ self.decays.T
+        vectors[..., self.units] = coordinates[..., :n]
 
 
 @dataclass
@@ -372,7 +416,22 @@ class Batch:
         """Sum of ``z z^T``, shape (n_components, n_components)."""
         if not self.few_spikes:
             return self.half_gram + self.half_gram.T
-        return (self.intervals.traces.T * self._squares) @ self.intervals.traces
+        return self._gram(self.intervals.traces)
+
+    @functools.cached_property
+    def span(self):
+        """Where all traces lie, where arrivals are kept."""
+        n_units = self.starts.shape[1]
+        grown = np.bincount(self.arrivals[:, 2], minlength=n_units) > 0
+        directions, _ = np.linalg.qr(self.starts[:, ~grown].T)
+        decays = np.zeros((n_units, directions.shape[1]))
+        decays[~grown] = directions
+        return Span(np.flatnonzero(grown), decays)
+
+    @functools.cached_property
+    def span_gram(self):
+        """Sum of ``z z^T`` for the coordinates of z in the span."""
+        return self._gram(self.span.project(self.intervals.traces))
 
     @functools.cached_property
     def trace_squares(self):
@@ -381,10 +440,14 @@ class Batch:
             return 2.0 * self.half_gram.diagonal()
         return self._squares @ self.intervals.traces**2
 
+    def _gram(self, traces):
+        return (traces.T * self._squares) @ traces
+
     @property
     def _squares(self):
         """Sum over each interval of the squared decay since its first step."""
-        return self.clock.squares[self.intervals.stops - self.intervals.firsts]
+        powers, n_steps = self.clock.powers, self.intervals.stops - self.intervals.firsts
+        return (1.0 - powers[n_steps] ** 2) / (1.0 - powers[1] ** 2)
 
     @functools.cached_property
     def intervals(self):

@@ -20,8 +20,6 @@ NOISE_RANGE = 1e-6, 1e6  # where powers of the noise level neither vanish nor ov
 FLOOR = 2e-3  # of the feedforward weight by which a dendritic potential is divided
 LEAST = 1e-6  # feedforward weights, where they must stay positive
 LARGEST = 1e6  # bound of feedforward weights, so that no rate makes them overflow
-PRECISION = 1e-11  # of changes of weights that are found by iteration, relative to the first guess
-ITERATIONS = 100  # at most; what needs more is solved directly
 STRETCH = 1.0  # ms over which rules that follow a presentation step by step are evaluated at once
 
 
@@ -510,39 +508,35 @@ def _follow(weights, batch, rate, response=None, decay=0.0):
     # ((1 + a) I + rate sum z z^T) dw = rate residual - a w, divided by 1 + a
     a = rate * decay * batch.n_steps
     rate, forgotten = rate / (1.0 + a), a / (1.0 + a)
-    if batch.few_spikes:
-        new, old = batch.new, batch.old
-        if response is not None:
-            new, old = new @ response.T, old @ response.T
-        moved = weights.T.copy()
-        explained, done = _kernels.call(
-            _kernels.follow,
-            batch.arrivals,
-            batch.starts,
-            batch.clock.powers,
-            batch.clock.squares,
-            batch.drive,
-            new,
-            old,
-            rate,
-            forgotten,
-            moved,
-            PRECISION,
-            ITERATIONS,
-        )
-        if done:
-            weights[:] = moved.T
-            return explained
-    cross = batch.cross if response is None else response @ batch.cross
-    residual = cross - weights @ batch.gram
+    if not batch.few_spikes:
+        cross = batch.cross if response is None else response @ batch.cross
+        explained, change = _solve(weights, cross, batch.gram, rate, forgotten)
+        weights += change
+        return explained
+    new, old = batch.new, batch.old
+    if response is not None:
+        new, old = new @ response.T, old @ response.T
+    # only coordinates in the span of the traces change, and those outside it are forgotten
+    span = batch.span
+    inside, drive = span.project(weights), span.project(batch.drive)
+    cross = new.T @ drive[:, 0] + old.T @ drive[:, 1]
+    explained, change = _solve(inside, cross, batch.span_gram, rate, forgotten)
+    weights *= 1.0 - forgotten
+    span.put(inside + change, weights)
+    return explained
+
+
+def _solve(weights, cross, gram, rate, forgotten):
+    """Return what `_follow` does, and the change, from sums of target z^T and of z z^T."""
+    residual = cross - weights @ gram
     explained = np.vdot(weights, cross + residual)
     # Where the rate outweighs the identity below by more, rounding would lose it.
-    rate = min(rate, 1e12 / (1.0 + batch.gram.trace()))
-    system = rate * batch.gram
+    rate = min(rate, 1e12 / (1.0 + gram.trace()))
+    system = rate * gram
     system.flat[:: len(system) + 1] += 1.0
-    _, change, _ = dposv(system, rate * residual.T - forgotten * weights.T)
-    weights += change.T
-    return explained
+    pull = rate * residual - forgotten * weights
+    _, change, _ = dposv(system, pull.T, overwrite_b=True)
+    return explained, change.T
 
 
 def _check_memory(n_features, n_components):
