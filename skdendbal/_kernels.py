@@ -24,8 +24,12 @@ CROWDED = 3.0  # candidates that a window of several steps may expect, or else i
 LONGEST = 0.2  # window, in time constants
 SURE = 40.0  # a logit from where not to spike has a probability below the rounding of 1
 NEVER = -1e9  # logit of units that only fill up the last block
-PER_LOGIT, ONE = 2.0**52 / math.log(2.0), 1023.0 * 2.0**52  # bits of e^a are about a * them + ONE
-HIGHEST = 9e18  # bits of a number that is still finite
+# The bits of e^a, in single precision, are about a * PER_LOGIT + ONE, which is rounded up.
+PER_LOGIT, ONE = np.float32(2.0**23 / math.log(2.0)), np.float32(127.0 * 2.0**23 + 256.0)
+HIGHEST = np.float32(2e9)  # bits of a number of which sums are still finite
+ROUNDING = 2e-6  # more than single precision loses of parts of a logit, and of sums of a block
+LARGEST = np.float32(1e30)  # parts of a logit in single precision
+LOG_2, SURE_32, ZERO = np.float32(0.69315), np.float32(SURE), np.float32(0.0)
 CALL = 1e8  # work of one kernel call, in about ns, so that Python regains control
 LIMIT = 1e100  # inputs are clipped here, so that no product of them overflows
 GRID = 2.0**20  # rows that agree to 2^-20 of the scale share their random numbers
@@ -66,8 +70,10 @@ Scratch = namedtuple(
         "base",  # (n_filled,) logit under the previous stimulus, without recurrent current
         "slope",  # (n_filled,) logit under the new stimulus minus `base`
         "current",  # (n_filled,) recurrent part of the logit
-        "start",  # (n_filled,) bound of the hazard at the start of a window
-        "end",  # (n_filled,) the same at its end
+        "high",  # (n_filled,) float32, `base` rounded up, also by what else may be lost
+        "slope_32",  # (n_filled,) float32, `slope`
+        "start",  # (n_filled,) float32, bound of the hazard at the start of a window
+        "end",  # (n_filled,) float32, the same at its end
         "sums",  # (n_blocks,) bound of the hazard of a block over the window
         "candidate_steps",  # (CANDIDATES,) steps into the window
         "candidate_units",  # (CANDIDATES,)
@@ -98,8 +104,9 @@ def call(kernel, *args):
 def make_scratch(n_units, delay):
     """Working memory of `present` and `encode`."""
     n_blocks = -(-n_units // BLOCK)
-    base, slope, current, start, end = np.zeros((5, n_blocks * BLOCK))
-    base[n_units:] = NEVER
+    base, slope, current = np.zeros((3, n_blocks * BLOCK))
+    high, slope_32, start, end = np.zeros((4, n_blocks * BLOCK), dtype=np.float32)
+    base[n_units:] = high[n_units:] = NEVER
     candidates = [np.empty(CANDIDATES, dtype) for dtype in (np.int32, np.int32, np.float64)]
     spikes = [np.empty(EVENTS + n_units, dtype=np.int32) for _ in range(2)]
     arrivals = spikes if delay == 1 else [np.empty_like(array) for array in spikes]
@@ -107,6 +114,8 @@ def make_scratch(n_units, delay):
         base,
         slope,
         current,
+        high,
+        slope_32,
         start,
         end,
         np.empty(n_blocks),
@@ -148,12 +157,12 @@ def uniform(key, i):
 
 @intrinsic
 def from_bits(typingctx, bits):
-    """The floating point number of some bits."""
+    """The number in single precision of some bits."""
 
     def codegen(context, builder, signature, args):
-        return builder.bitcast(args[0], context.get_value_type(types.float64))
+        return builder.bitcast(args[0], context.get_value_type(types.float32))
 
-    return types.float64(types.int64), codegen
+    return types.float32(types.int32), codegen
 
 
 @njit(cache=True, nogil=True)
@@ -208,68 +217,85 @@ def project(
 # Poisson process with this intensity fall into a step with probability p. Such a process is drawn
 # by thinning: points of a bound of the hazard are its candidates, and each is kept with the
 # probability that the hazard is of the bound. Bounds need no exponential: a number whose bits
-# are linear in a runs above e^a in chords from one power of two to the next, 6 % at most.
+# are linear in a runs above e^a in chords from one power of two to the next, 6 % at most. They
+# need no double precision either, as long as they are rounded up.
 #
-# Sums are split into lanes by the compiler, always in the same way.
+# Sums are split into lanes by the compiler, always in the same way. Unsigned indices tell it that
+# none counts from the end, without which it does not vectorise.
+
+
+@njit(cache=True, nogil=True, inline="always")
+def unit_of(block, lane):
+    """Index of a unit by its block and its place there."""
+    return np.uint64(block) * np.uint64(BLOCK) + np.uint64(lane)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 def bound_step(
-    w,  # weight of the new stimulus
-    base,  # IN (n_filled,)
-    slope,  # IN (n_filled,)
+    w,  # float32, weight of the new stimulus
+    high,  # IN (n_filled,) float32
+    slope,  # IN (n_filled,) float32
     current,  # IN (n_filled,)
-    start,  # OUT (n_filled,)
+    start,  # OUT (n_filled,) float32
     sums,  # OUT (n_blocks,)
 ):
     """Bounds of the hazards of one step; returns their sum."""
-    for j in range(base.shape[0]):
-        a = base[j] + w * slope[j] + current[j]
-        # log(1 + e^a) <= a + log 2 for positive a
-        above = min(a, SURE) + 0.6932
-        start[j] = above if a > 0.0 else from_bits(np.int64(max(a * PER_LOGIT + ONE, 0.0)))
+    more, less = np.float32(1.0 + ROUNDING), np.float32(1.0 - ROUNDING)
     total = 0.0
     for k in range(sums.shape[0]):
-        block = 0.0
-        for j in range(BLOCK):
-            block += start[k * BLOCK + j]
-        sums[k] = block
-        total += block
+        block = ZERO
+        for lane in range(BLOCK):
+            j = unit_of(k, lane)
+            c = np.float32(current[j])
+            up, down = min(max(c, ZERO), LARGEST), max(min(c, ZERO), -LARGEST)
+            a = high[j] + w * slope[j] + up * more + down * less
+            # log(1 + e^a) <= a + log 2 for positive a
+            below = from_bits(np.int32(max(min(a, ZERO) * PER_LOGIT + ONE, ZERO)))
+            bound = min(a, SURE_32) + LOG_2 if a > ZERO else below
+            start[j] = bound
+            block += bound
+        sums[k] = block * (1.0 + ROUNDING)
+        total += sums[k]
     return total
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 def bound_window(
-    w,  # weight of the new stimulus at the first step
-    dw,  # its growth from step to step
+    w,  # float32, weight of the new stimulus at the first step
+    dw,  # float32, its growth from step to step
     n_steps,  # length of the window, at least 2
     lines,  # IN (longest + 1, 3)
-    base,  # IN (n_filled,)
-    slope,  # IN (n_filled,)
+    high,  # IN (n_filled,) float32
+    slope,  # IN (n_filled,) float32
     current,  # IN (n_filled,)
-    start,  # OUT (n_filled,)
-    end,  # OUT (n_filled,)
+    start,  # OUT (n_filled,) float32
+    end,  # OUT (n_filled,) float32
     sums,  # OUT (n_blocks,)
 ):
     """Bounds of the hazards over some steps, linear from `start` to `end`; returns their sum.
 
     A straight line above a logit is found, then the chord above its exponential.
     """
-    chord, tangent, tangent_slope = lines[n_steps, 0], lines[n_steps, 1], lines[n_steps, 2]
-    for j in range(base.shape[0]):
-        up, down = max(current[j], 0.0), min(current[j], 0.0)
-        growth = dw * slope[j] + up * chord + down * tangent_slope
-        # points lie between this step and the next one: where the line falls, it falls later
-        a = base[j] + w * slope[j] + up + down * tangent - min(growth, 0.0)
-        b = a + n_steps * growth
-        start[j] = from_bits(np.int64(min(max(a * PER_LOGIT + ONE, 0.0), HIGHEST)))
-        end[j] = from_bits(np.int64(min(max(b * PER_LOGIT + ONE, 0.0), HIGHEST)))
+    more, length = np.float32(1.0 + ROUNDING), np.float32(n_steps)
+    chord = np.float32(lines[n_steps, 0])
+    tangent = np.float32(lines[n_steps, 1] * (1.0 - ROUNDING))
+    tangent_slope = np.float32(lines[n_steps, 2])
     total = 0.0
     for k in range(sums.shape[0]):
-        block = 0.0
-        for j in range(BLOCK):
-            block += start[k * BLOCK + j] + end[k * BLOCK + j]
-        sums[k] = 0.5 * n_steps * block
+        block = ZERO
+        for lane in range(BLOCK):
+            j = unit_of(k, lane)
+            c = np.float32(current[j])
+            up, down = min(max(c, ZERO), LARGEST), max(min(c, ZERO), -LARGEST)
+            growth = dw * slope[j] + up * chord + down * tangent_slope
+            # points lie between this step and the next one: where the line falls, it falls later
+            a = high[j] + w * slope[j] + up * more + down * tangent - min(growth, ZERO)
+            b = a + length * growth
+            first = from_bits(np.int32(min(max(a * PER_LOGIT + ONE, ZERO), HIGHEST)))
+            last = from_bits(np.int32(min(max(b * PER_LOGIT + ONE, ZERO), HIGHEST)))
+            start[j], end[j] = first, last
+            block += first + last
+        sums[k] = 0.5 * n_steps * block * (1.0 + ROUNDING)
         total += sums[k]
     return total
 
@@ -297,15 +323,17 @@ def find_block(
 def most_probable(
     w,  # weight of the new stimulus
     n_units,
-    scratch,  # IN Scratch
+    scratch,  # IN Scratch: of `sums`, those of the bounds of the step
 ):
-    """The unit that most probably spikes in a step, and its logit."""
+    """The unit that most probably spikes in a step and its logit, or -1 if none is positive."""
     base, slope, current = scratch.base, scratch.slope, scratch.current
-    best, highest = 0, -math.inf
-    for j in range(n_units):
-        a = base[j] + w * slope[j] + current[j]
-        if a > highest:
-            best, highest = j, a
+    best, highest = -1, 0.0
+    for k in range(scratch.sums.shape[0]):
+        if scratch.sums[k] > 0.69:  # the bound of a positive logit is log 2
+            for j in range(k * BLOCK, min(k * BLOCK + BLOCK, n_units)):
+                a = base[j] + w * slope[j] + current[j]
+                if a > highest:
+                    best, highest = j, a
     return best, highest
 
 
@@ -337,15 +365,17 @@ def thin_step(
         while j < last and rest >= start[j]:
             rest -= start[j]
             j += 1
+        if rest >= start[j]:  # beyond, where the sum is rounded up
+            continue
         a = base[j] + fade[step] * slope[j] + current[j]
         number += 1
         if j == quiet:
-            position += max(start[j] - rest, 0.0)
-        elif uniform(key, number) * start[j] < hazard(a) and start[j] > 0.0:
+            position += start[j] - rest
+        elif uniform(key, number) * start[j] < hazard(a):
             scratch.steps[n_events] = step
             scratch.units[n_events] = j
             n_events += 1
-            position += max(start[j] - rest, 0.0)  # on to the next unit
+            position += start[j] - rest  # on to the next unit
 
 
 @njit(cache=True, nogil=True, forceinline=True, error_model="numpy")
@@ -372,15 +402,15 @@ def draw_candidates(
             return number, n
         k, rest = find_block(position, scratch.sums)
         j, last = k * BLOCK, min(k * BLOCK + BLOCK, n_units) - 1
-        area = 0.5 * n_steps * (start[j] + end[j])
+        area = 0.5 * n_steps * (np.float64(start[j]) + end[j])
         while j < last and rest >= area:
             rest -= area
             j += 1
-            area = 0.5 * n_steps * (start[j] + end[j])
-        if area == 0.0:  # by rounding
+            area = 0.5 * n_steps * (np.float64(start[j]) + end[j])
+        if rest >= area:  # beyond, where the sum is rounded up
             continue
         # the time at which the area below a line reaches a part u of the whole
-        u, low, high = min(rest / area, 1.0), start[j], end[j]
+        u, low, high = rest / area, np.float64(start[j]), np.float64(end[j])
         root = math.sqrt(low * low + u * (high - low) * (high + low))
         time = n_steps * u * (low + high) / (low + root)
         step = min(int(time), n_steps - 1)
@@ -523,7 +553,7 @@ def sample(
     spikes and of arrivals.
     """
     fade = clock.fade
-    base, slope, current = scratch.base, scratch.slope, scratch.current
+    high, slope, current = scratch.high, scratch.slope_32, scratch.current
     start, end, sums = scratch.start, scratch.end, scratch.sums
     n_units = weights.offset.shape[0]
     n_events, n_arrivals = 0, 0
@@ -534,11 +564,11 @@ def sample(
         length = min(length, (clock.n_fading if fading else fade.shape[0]) - step)
         if clock.delay > 1:
             length = until_arrival(step, length, scratch.due)
+        w, dw = np.float32(fade[step]), np.float32(fade[0] if fading else 0.0)
         total = math.inf
         while length > 1:
-            growth = fade[0] if fading else 0.0
             total = bound_window(
-                fade[step], growth, length, clock.lines, base, slope, current, start, end, sums
+                w, dw, length, clock.lines, high, slope, current, start, end, sums
             )
             if total <= CROWDED:
                 break
@@ -551,17 +581,16 @@ def sample(
             )
         else:
             passed, quiet = 1, -1
+            total = bound_step(w, high, slope, current, start, sums)
             if clock.one_spike:
                 # the most probable unit, if it spikes, is all there is to draw
-                likely, a = most_probable(fade[step], n_units, scratch)
-                if a > 0.0:
-                    quiet = likely
+                quiet, a = most_probable(fade[step], n_units, scratch)
+                if quiet >= 0:
                     number += 1
                     if uniform(key, number) < 1.0 / (1.0 + math.exp(-a)):
-                        scratch.steps[n_events], scratch.units[n_events] = step, likely
+                        scratch.steps[n_events], scratch.units[n_events] = step, quiet
                         n_events += 1
             if n_events == n_before:
-                total = bound_step(fade[step], base, slope, current, start, sums)
                 number, n_events = thin_step(
                     step, number, key, total, fade, n_units, quiet, n_events, scratch
                 )
@@ -593,7 +622,7 @@ def begin(
     traces,  # IN (n_units,)
     weights,  # IN Weights
     late,  # IN (delay - 1, n_units)
-    scratch,  # OUT Scratch: base, slope, current, due
+    scratch,  # OUT Scratch: base, slope, current, high, slope_32, due
 ):
     """Split the logits at the first step into what `sample` needs."""
     n_units, gain = traces.shape[0], weights.gain
@@ -606,6 +635,9 @@ def begin(
         slope[j] = gain * (slope[j] - base[j])
         base[j] = gain * base[j] + weights.offset[j]
         current[j] *= gain
+        high = base[j] + ROUNDING * (abs(base[j]) + abs(slope[j]))
+        scratch.high[j] = min(max(high, -LARGEST), LARGEST)
+        scratch.slope_32[j] = min(max(slope[j], -LARGEST), LARGEST)
     for t in range(late.shape[0]):
         scratch.due[t] = late[t].any()
 

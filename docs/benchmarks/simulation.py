@@ -40,6 +40,7 @@ import scenes
 import settings
 
 PUBLISHED = settings.SCENES["dendritic"]
+AT_REST = PUBLISHED.settings.at_rest  # as the package codes rows
 SCALE, QUICK_SCALE = 0.01, 0.001  # of the published number of stimuli
 OURS = "skdendbal"
 TRIALS = 10  # of the package, for rate and loss
@@ -72,7 +73,7 @@ def learn(options):
 
 def as_model(net, stimuli):
     """Return the network in units of the logit, as the peers take it."""
-    this = PUBLISHED.settings
+    this = AT_REST
     gain = 1.0 / net.variance
     return {
         "stimuli": stimuli,
@@ -91,7 +92,7 @@ def rate_and_loss(spikes, net, stimuli):
 
     `spikes` are three rows: stimulus, step and unit.
     """
-    this = PUBLISHED.settings
+    this = AT_REST
     raster = np.zeros((this.n_steps, this.n_components))
     rates, losses = np.empty((2, len(stimuli)))
     for i, x in enumerate(stimuli):
@@ -200,7 +201,7 @@ def main():
     options = benchmark.parse(parser)
 
     net, stimuli = learn(options)
-    this = PUBLISHED.settings
+    this = AT_REST
     codes = np.empty((len(stimuli), this.n_components))
 
     def ours():
