@@ -445,7 +445,10 @@ class Batch:
 
     @property
     def _squares(self):
-        """Sum over each interval of the squared decay since its first step."""
+        """Sum over each interval of the squared decay since its first step.
+
+        What `intervals.sum` finds for weights of one, in closed form: once a presentation counts.
+        """
         powers, n_steps = self.clock.powers, self.intervals.stops - self.intervals.firsts
         return (1.0 - powers[n_steps] ** 2) / (1.0 - powers[1] ** 2)
 
