@@ -67,21 +67,14 @@ Scratch = namedtuple(
     "Scratch",
     [
         # of n_units, filled up to whole blocks
-        "base",  # (n_filled,) logit under the previous stimulus, without recurrent current
-        "slope",  # (n_filled,) logit under the new stimulus minus `base`
+        "stimulus",  # (2, n_filled) logit under the previous stimulus, and what the new one adds
+        "rounded",  # (2, n_filled) float32, the same; row 0 up, also by what else may be lost
         "current",  # (n_filled,) recurrent part of the logit
-        "high",  # (n_filled,) float32, `base` rounded up, also by what else may be lost
-        "slope_32",  # (n_filled,) float32, `slope`
-        "start",  # (n_filled,) float32, bound of the hazard at the start of a window
-        "end",  # (n_filled,) float32, the same at its end
+        "bounds",  # (2, n_filled) float32, of the hazard at the start of a window and at its end
         "sums",  # (n_blocks,) bound of the hazard of a block over the window
-        "candidate_steps",  # (CANDIDATES,) steps into the window
-        "candidate_units",  # (CANDIDATES,)
-        "candidate_bounds",  # (CANDIDATES,) bound of the hazard there
-        "steps",  # (capacity,) spikes: step
-        "units",  # (capacity,) spikes: unit
-        "arrival_steps",  # (capacity,) arrivals of spikes: step; with the least delay the spikes
-        "arrival_units",  # (capacity,) arrivals of spikes: unit
+        "candidates",  # (CANDIDATES, 3) steps into the window, unit, bound of the hazard there
+        "spikes",  # (capacity, 2) step, unit
+        "arrivals",  # (capacity, 2) the same, of arriving spikes; with the least delay the spikes
         "due",  # (delay - 1,) whether spikes arrive at step t, in entry t % (delay - 1)
     ],
 )
@@ -104,24 +97,19 @@ def call(kernel, *args):
 def make_scratch(n_units, delay):
     """Working memory of `present` and `encode`."""
     n_blocks = -(-n_units // BLOCK)
-    base, slope, current = np.zeros((3, n_blocks * BLOCK))
-    high, slope_32, start, end = np.zeros((4, n_blocks * BLOCK), dtype=np.float32)
-    base[n_units:] = high[n_units:] = NEVER
-    candidates = [np.empty(CANDIDATES, dtype) for dtype in (np.int32, np.int32, np.float64)]
-    spikes = [np.empty(EVENTS + n_units, dtype=np.int32) for _ in range(2)]
-    arrivals = spikes if delay == 1 else [np.empty_like(array) for array in spikes]
+    n_filled = n_blocks * BLOCK
+    stimulus, rounded = np.zeros((2, n_filled)), np.zeros((2, n_filled), dtype=np.float32)
+    stimulus[0, n_units:] = rounded[0, n_units:] = NEVER
+    spikes = np.empty((EVENTS + n_units, 2), dtype=np.int32)
     return Scratch(
-        base,
-        slope,
-        current,
-        high,
-        slope_32,
-        start,
-        end,
+        stimulus,
+        rounded,
+        np.zeros(n_filled),
+        np.zeros((2, n_filled), dtype=np.float32),
         np.empty(n_blocks),
-        *candidates,
-        *spikes,
-        *arrivals,
+        np.empty((CANDIDATES, 3)),
+        spikes,
+        spikes if delay == 1 else np.empty_like(spikes),
         np.zeros(delay - 1, dtype=bool),
     )
 
@@ -301,9 +289,12 @@ def bound_window(
 
 
 @njit(cache=True, nogil=True, inline="always")
-def hazard(a):
-    """Hazard ``log(1 + e^a)`` of a logit."""
-    return math.log1p(math.exp(a)) if a < SURE else SURE
+def below_hazard(value, a):
+    """Whether a value is below ``log(1 + e^a)``, the hazard of a logit."""
+    e = math.exp(min(a, SURE))
+    if e - 0.5 * e * e <= value < e:  # else that tells without the logarithm
+        return value < math.log1p(e)
+    return value < e
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -320,18 +311,31 @@ def find_block(
 
 
 @njit(cache=True, nogil=True, forceinline=True)
+def logit(
+    unit,
+    w,  # weight of the new stimulus
+    decay,  # of the current
+    stimulus,  # IN (2, n_filled)
+    current,  # IN (n_filled,)
+):
+    """Logit of a unit."""
+    return stimulus[0, unit] + w * stimulus[1, unit] + decay * current[unit]
+
+
+@njit(cache=True, nogil=True, forceinline=True)
 def most_probable(
     w,  # weight of the new stimulus
     n_units,
-    scratch,  # IN Scratch: of `sums`, those of the bounds of the step
+    stimulus,  # IN (2, n_filled)
+    current,  # IN (n_filled,)
+    sums,  # IN (n_blocks,) those of the bounds of the step
 ):
     """The unit that most probably spikes in a step and its logit, or -1 if none is positive."""
-    base, slope, current = scratch.base, scratch.slope, scratch.current
     best, highest = -1, 0.0
-    for k in range(scratch.sums.shape[0]):
-        if scratch.sums[k] > 0.69:  # the bound of a positive logit is log 2
+    for k in range(sums.shape[0]):
+        if sums[k] > 0.69:  # the bound of a positive logit is log 2
             for j in range(k * BLOCK, min(k * BLOCK + BLOCK, n_units)):
-                a = base[j] + w * slope[j] + current[j]
+                a = logit(j, w, 1.0, stimulus, current)
                 if a > highest:
                     best, highest = j, a
     return best, highest
@@ -343,37 +347,38 @@ def thin_step(
     number,  # of random numbers used so far
     key,
     total,  # sum of the bounds
-    fade,  # IN (n_steps,)
+    w,  # weight of the new stimulus
     n_units,
     quiet,  # unit that does not spike, or -1
+    stimulus,  # IN (2, n_filled)
+    current,  # IN (n_filled,)
+    start,  # IN (n_filled,) bounds
+    sums,  # IN (n_blocks,) of bounds
     n_events,  # spikes so far
-    scratch,  # INOUT Scratch: `steps` and `units` from `start` and `sums`
+    spikes,  # INOUT (capacity, 2)
 ):
     """Draw the spikes of one step, in the order of units.
 
     Returns the new numbers of random numbers and of spikes.
     """
-    base, slope, current, start = scratch.base, scratch.slope, scratch.current, scratch.start
     position = 0.0
     while True:
         number += 1
         position -= math.log(uniform(key, number))
         if position >= total:
             return number, n_events
-        k, rest = find_block(position, scratch.sums)
+        k, rest = find_block(position, sums)
         j, last = k * BLOCK, min(k * BLOCK + BLOCK, n_units) - 1
         while j < last and rest >= start[j]:
             rest -= start[j]
             j += 1
         if rest >= start[j]:  # beyond, where the sum is rounded up
             continue
-        a = base[j] + fade[step] * slope[j] + current[j]
         number += 1
         if j == quiet:
             position += start[j] - rest
-        elif uniform(key, number) * start[j] < hazard(a):
-            scratch.steps[n_events] = step
-            scratch.units[n_events] = j
+        elif below_hazard(uniform(key, number) * start[j], logit(j, w, 1.0, stimulus, current)):
+            spikes[n_events, 0], spikes[n_events, 1] = step, j
             n_events += 1
             position += start[j] - rest  # on to the next unit
 
@@ -385,22 +390,22 @@ def draw_candidates(
     total,  # sum of the bounds
     n_steps,  # length of the window
     n_units,
-    scratch,  # INOUT Scratch: candidates from `start`, `end` and `sums`
+    start,  # IN (n_filled,) bounds
+    end,  # IN (n_filled,) bounds
+    sums,  # IN (n_blocks,) of bounds
+    candidates,  # OUT (CANDIDATES, 3)
 ):
     """Draw the candidates of a window and sort them by step and unit.
 
     Returns the new number of random numbers and the number of candidates.
     """
-    start, end = scratch.start, scratch.end
-    steps, units = scratch.candidate_steps, scratch.candidate_units
-    bounds = scratch.candidate_bounds
     n, position = 0, 0.0
     while True:
         number += 1
         position -= math.log(uniform(key, number))
         if position >= total or n == CANDIDATES:
             return number, n
-        k, rest = find_block(position, scratch.sums)
+        k, rest = find_block(position, sums)
         j, last = k * BLOCK, min(k * BLOCK + BLOCK, n_units) - 1
         area = 0.5 * n_steps * (np.float64(start[j]) + end[j])
         while j < last and rest >= area:
@@ -415,10 +420,15 @@ def draw_candidates(
         time = n_steps * u * (low + high) / (low + root)
         step = min(int(time), n_steps - 1)
         e = n
-        while e > 0 and (steps[e - 1] > step or (steps[e - 1] == step and units[e - 1] > j)):
-            steps[e], units[e], bounds[e] = steps[e - 1], units[e - 1], bounds[e - 1]
+        while e > 0 and (
+            candidates[e - 1, 0] > step
+            or (candidates[e - 1, 0] == step and candidates[e - 1, 1] > j)
+        ):
+            for i in range(3):
+                candidates[e, i] = candidates[e - 1, i]
             e -= 1
-        steps[e], units[e], bounds[e] = step, j, low + (high - low) * (time / n_steps)
+        candidates[e, 0], candidates[e, 1] = step, j
+        candidates[e, 2] = low + (high - low) * (time / n_steps)
         n += 1
 
 
@@ -427,67 +437,64 @@ def thin_window(
     first,  # step
     number,  # of random numbers used so far
     key,
-    total,  # sum of the bounds
     n_steps,  # length of the window
-    clock,  # IN Clock
-    n_units,
+    n_candidates,
+    candidates,  # IN (CANDIDATES, 3)
+    fade,  # IN (n_steps,)
+    powers,  # IN (n_steps + 1,)
+    stimulus,  # IN (2, n_filled)
+    current,  # IN (n_filled,)
     n_events,  # spikes so far
-    scratch,  # INOUT Scratch: `steps` and `units` from `start`, `end` and `sums`
+    spikes,  # INOUT (capacity, 2)
 ):
     """Draw the spikes of a window up to the end of the first step that has one.
 
     Returns the new numbers of random numbers and of spikes, and the steps that have passed.
     """
-    base, slope, current = scratch.base, scratch.slope, scratch.current
-    steps, units = scratch.candidate_steps, scratch.candidate_units
-    number, n_candidates = draw_candidates(number, key, total, n_steps, n_units, scratch)
     n_before = n_events
     for e in range(n_candidates):
-        step, j = steps[e], units[e]
-        if n_events > n_before:
-            if step >= n_steps:
-                break
-            if scratch.units[n_events - 1] == j:
-                continue
-        a = base[j] + clock.fade[first + step] * slope[j] + current[j] * clock.powers[step]
-        number += 1
-        if uniform(key, number) * scratch.candidate_bounds[e] < hazard(a):
-            scratch.steps[n_events] = first + step
-            scratch.units[n_events] = j
-            n_events += 1
-            n_steps = step + 1
+        step, j = int(candidates[e, 0]), int(candidates[e, 1])
+        if n_events == n_before or (step < n_steps and j != spikes[n_events - 1, 1]):
+            a = logit(j, fade[first + step], powers[step], stimulus, current)
+            number += 1
+            if below_hazard(uniform(key, number) * candidates[e, 2], a):
+                spikes[n_events, 0], spikes[n_events, 1] = first + step, j
+                n_events += 1
+                n_steps = step + 1
     return number, n_events, n_steps
 
 
 @njit(cache=True, nogil=True, forceinline=True)
 def keep_most_probable(
-    n_before,
-    n_events,
     w,  # weight of the new stimulus
     decay,  # of the current, up to the step of these spikes
-    scratch,  # INOUT Scratch: `units`
+    stimulus,  # IN (2, n_filled)
+    current,  # IN (n_filled,)
+    n_before,
+    n_events,
+    spikes,  # INOUT (capacity, 2)
 ):
     """Leave one of the spikes of a step."""
-    units = scratch.units
-    best, highest = units[n_before], -math.inf
+    best, highest = spikes[n_before, 1], -math.inf
     for e in range(n_before, n_events):
-        j = units[e]
-        a = scratch.base[j] + w * scratch.slope[j] + decay * scratch.current[j]
+        j = spikes[e, 1]
+        a = logit(j, w, decay, stimulus, current)
         if a > highest:
             best, highest = j, a
-    units[n_before] = best
+    spikes[n_before, 1] = best
 
 
 @njit(cache=True, nogil=True, forceinline=True)
 def arrive(
     unit,
-    weights,  # IN Weights
+    decay,
+    recurrent,  # IN (n_units, n_units)
+    gain,
     current,  # INOUT (n_filled,)
 ):
-    """Add what a spike of a unit adds to the recurrent current."""
-    row = weights.recurrent[unit]
-    for j in range(row.shape[0]):
-        current[j] += weights.gain * row[j]
+    """Let the recurrent current decay and add what a spike of a unit adds to it."""
+    for j in range(recurrent.shape[1]):
+        current[j] = decay * current[j] + gain * recurrent[unit, j]
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -522,13 +529,12 @@ def exchange(
         for k in range(late.shape[1]):
             if late[t, k]:
                 late[t, k] = False
-                scratch.arrival_steps[n_arrivals] = step
-                scratch.arrival_units[n_arrivals] = k
+                scratch.arrivals[n_arrivals, 0], scratch.arrivals[n_arrivals, 1] = step, k
                 n_arrivals += 1
-                arrive(k, weights, scratch.current)
+                arrive(k, 1.0, weights.recurrent, weights.gain, scratch.current)
     scratch.due[t] = last > first
     for e in range(first, last):
-        late[t, scratch.units[e]] = True
+        late[t, scratch.spikes[e, 1]] = True
     return n_arrivals
 
 
@@ -552,58 +558,91 @@ def sample(
     reached, the number of random numbers used, the length of the next window, and the numbers of
     spikes and of arrivals.
     """
-    fade = clock.fade
-    high, slope, current = scratch.high, scratch.slope_32, scratch.current
-    start, end, sums = scratch.start, scratch.end, scratch.sums
-    n_units = weights.offset.shape[0]
+    # taken out once: it counts references, which would take a fifth of the time
+    fade, powers, lines = clock.fade, clock.powers, clock.lines
+    recurrent, gain = weights.recurrent, weights.gain
+    stimulus, current, sums = scratch.stimulus, scratch.current, scratch.sums
+    high, slope = scratch.rounded[0], scratch.rounded[1]
+    start, end = scratch.bounds[0], scratch.bounds[1]
+    candidates, spikes, due = scratch.candidates, scratch.spikes, scratch.due
+    n_units = recurrent.shape[0]
     n_events, n_arrivals = 0, 0
     crowded = step  # up to this step a longer window has been found to expect too many candidates
     while step < fade.shape[0] and max(n_events, n_arrivals) <= EVENTS:
         fading = step < clock.n_fading
-        length = min(length, clock.lines.shape[0] - 1)
+        length = min(length, lines.shape[0] - 1)
         length = min(length, (clock.n_fading if fading else fade.shape[0]) - step)
         if clock.delay > 1:
-            length = until_arrival(step, length, scratch.due)
+            length = until_arrival(step, length, due)
         w, dw = np.float32(fade[step]), np.float32(fade[0] if fading else 0.0)
         total = math.inf
         while length > 1:
-            total = bound_window(
-                w, dw, length, clock.lines, high, slope, current, start, end, sums
-            )
+            total = bound_window(w, dw, length, lines, high, slope, current, start, end, sums)
             if total <= CROWDED:
                 break
             crowded = step + length
             length = max(1, int(length / total))
         n_before = n_events
         if length > 1:
+            number, n_candidates = draw_candidates(
+                number, key, total, length, n_units, start, end, sums, candidates
+            )
             number, n_events, passed = thin_window(
-                step, number, key, total, length, clock, n_units, n_events, scratch
+                step,
+                number,
+                key,
+                length,
+                n_candidates,
+                candidates,
+                fade,
+                powers,
+                stimulus,
+                current,
+                n_events,
+                spikes,
             )
         else:
             passed, quiet = 1, -1
             total = bound_step(w, high, slope, current, start, sums)
             if clock.one_spike:
                 # the most probable unit, if it spikes, is all there is to draw
-                quiet, a = most_probable(fade[step], n_units, scratch)
+                quiet, a = most_probable(fade[step], n_units, stimulus, current, sums)
                 if quiet >= 0:
                     number += 1
                     if uniform(key, number) < 1.0 / (1.0 + math.exp(-a)):
-                        scratch.steps[n_events], scratch.units[n_events] = step, quiet
+                        spikes[n_events, 0], spikes[n_events, 1] = step, quiet
                         n_events += 1
             if n_events == n_before:
                 number, n_events = thin_step(
-                    step, number, key, total, fade, n_units, quiet, n_events, scratch
+                    step,
+                    number,
+                    key,
+                    total,
+                    fade[step],
+                    n_units,
+                    quiet,
+                    stimulus,
+                    current,
+                    start,
+                    sums,
+                    n_events,
+                    spikes,
                 )
         last = step + passed - 1
         if clock.one_spike and n_events > n_before + 1:
-            keep_most_probable(n_before, n_events, fade[last], clock.powers[passed - 1], scratch)
+            keep_most_probable(
+                fade[last], powers[passed - 1], stimulus, current, n_before, n_events, spikes
+            )
             n_events = n_before + 1
-        rescale(clock.powers[passed], current)
+        decay = powers[passed]
         if clock.delay == 1:
             for e in range(n_before, n_events):
-                arrive(scratch.units[e], weights, current)
+                arrive(spikes[e, 1], decay, recurrent, gain, current)
+                decay = 1.0
             n_arrivals = n_events
-        else:
+        if clock.delay > 1 or n_events == n_before:
+            rescale(decay, current)
+        if clock.delay > 1:
             n_arrivals = exchange(last, n_before, n_events, n_arrivals, weights, late, scratch)
         step += passed
         # the next window expects one candidate, if hazards stay
@@ -622,11 +661,12 @@ def begin(
     traces,  # IN (n_units,)
     weights,  # IN Weights
     late,  # IN (delay - 1, n_units)
-    scratch,  # OUT Scratch: base, slope, current, high, slope_32, due
+    scratch,  # OUT Scratch: stimulus, rounded, current, due
 ):
     """Split the logits at the first step into what `sample` needs."""
     n_units, gain = traces.shape[0], weights.gain
-    base, slope = scratch.base[:n_units], scratch.slope[:n_units]
+    base, slope = scratch.stimulus[0, :n_units], scratch.stimulus[1, :n_units]
+    high, slope_32 = scratch.rounded[0], scratch.rounded[1]
     current = scratch.current[:n_units]
     project(previous, weights.feedforward, base)
     project(stimulus, weights.feedforward, slope)
@@ -635,9 +675,9 @@ def begin(
         slope[j] = gain * (slope[j] - base[j])
         base[j] = gain * base[j] + weights.offset[j]
         current[j] *= gain
-        high = base[j] + ROUNDING * (abs(base[j]) + abs(slope[j]))
-        scratch.high[j] = min(max(high, -LARGEST), LARGEST)
-        scratch.slope_32[j] = min(max(slope[j], -LARGEST), LARGEST)
+        up = base[j] + ROUNDING * (abs(base[j]) + abs(slope[j]))
+        high[j] = min(max(up, -LARGEST), LARGEST)
+        slope_32[j] = min(max(slope[j], -LARGEST), LARGEST)
     for t in range(late.shape[0]):
         scratch.due[t] = late[t].any()
 
@@ -674,8 +714,7 @@ def open_sums(
 @njit(cache=True, nogil=True)
 def add_spikes(
     n_events,
-    steps,  # IN (capacity,)
-    units,  # IN (capacity,)
+    events,  # IN (capacity, 2) step, unit
     now,  # step before which `traces` hold
     tails,  # IN Tails
     powers,  # IN (n_steps + 1,) decay over 0, 1, ... steps
@@ -692,7 +731,7 @@ def add_spikes(
     """
     n_units = traces.shape[0]
     for e in range(n_events):
-        step, k = steps[e], units[e]
+        step, k = events[e]
         if step >= now:
             rescale(powers[step + 1 - now], traces)
             now = step + 1
@@ -710,17 +749,17 @@ def add_spikes(
 @njit(cache=True, nogil=True)
 def add_to_traces(
     n_events,
-    steps,  # IN (capacity,)
-    units,  # IN (capacity,)
+    events,  # IN (capacity, 2) step, unit
     now,  # step before which `traces` hold
     powers,  # IN (n_steps + 1,) decay over 0, 1, ... steps
     traces,  # INOUT (n_units,)
 ):
     """Add spikes to traces; return the step before which they hold now."""
     for e in range(n_events):
-        rescale(powers[steps[e] + 1 - now], traces)
-        now = steps[e] + 1
-        traces[units[e]] += 1.0
+        step, k = events[e]
+        rescale(powers[step + 1 - now], traces)
+        now = step + 1
+        traces[k] += 1.0
     return now
 
 
@@ -739,8 +778,7 @@ def turn(
 def write_record(
     row,
     n_events,
-    steps,  # IN (capacity,)
-    units,  # IN (capacity,)
+    events,  # IN (capacity, 2) step, unit
     n_spikes,  # recorded so far
     record,  # INOUT (capacity, 3)
 ):
@@ -748,8 +786,8 @@ def write_record(
     for e in range(n_events):
         if n_spikes < record.shape[0]:
             record[n_spikes, 0] = row
-            record[n_spikes, 1] = steps[e]
-            record[n_spikes, 2] = units[e]
+            record[n_spikes, 1] = events[e, 0]
+            record[n_spikes, 2] = events[e, 1]
         n_spikes += 1
     return n_spikes
 
@@ -801,20 +839,19 @@ def present(
             step, number, length, n_new, n_arrived = sample(
                 step, number, length, key, clock, weights, late[r], scratch
             )
-            steps, units = scratch.steps, scratch.units
             for e in range(n_new):
-                counts[units[e]] += 1
-            n_spikes = write_record(r, n_new, steps, units, n_spikes, record)
+                counts[scratch.spikes[e, 1]] += 1
+            n_spikes = write_record(r, n_new, scratch.spikes, n_spikes, record)
+            n_arrivals = write_record(r, n_arrived, scratch.arrivals, n_arrivals, arrivals)
             if at_once:
                 now_summed = add_spikes(
-                    n_new, steps, units, now_summed, tails, powers, summed, drive[r], gram
+                    n_new, scratch.spikes, now_summed, tails, powers, summed, drive[r], gram
                 )
-            steps, units = scratch.arrival_steps, scratch.arrival_units
-            n_arrivals = write_record(r, n_arrived, steps, units, n_arrivals, arrivals)
-            if at_once:
-                now = add_to_traces(n_arrived, steps, units, now, powers, z)
+                now = add_to_traces(n_arrived, scratch.arrivals, now, powers, z)
             else:
-                now = add_spikes(n_arrived, steps, units, now, tails, powers, z, drive[r], gram)
+                now = add_spikes(
+                    n_arrived, scratch.arrivals, now, tails, powers, z, drive[r], gram
+                )
         rescale(powers[n_steps - now], z)
         if at_once:
             rescale(powers[n_steps - now_summed], summed)
@@ -858,8 +895,8 @@ def encode(
                 step, number, length, key, clock, weights, late, scratch
             )
             for e in range(n_events):
-                codes[r, scratch.units[e]] += value
-            n_spikes = write_record(r, n_events, scratch.steps, scratch.units, n_spikes, record)
+                codes[r, scratch.spikes[e, 1]] += value
+            n_spikes = write_record(r, n_events, scratch.spikes, n_spikes, record)
     return n_spikes
 
 

@@ -458,27 +458,27 @@ def test_bounds_lie_above_the_hazards(data, n, log_scale, dt_over_tau, fading):
         a = base + (w + dw * step) * slope + current * np.exp(-dt_over_tau * step)
         return np.logaddexp(0, a)
 
-    parts = (scratch.high, scratch.slope_32, scratch.current)
+    parts = *scratch.rounded, scratch.current
+    start, end = scratch.bounds
     single = np.float32(w)
-    total = _kernels.bound_step(single, *parts, scratch.start, scratch.sums)
-    area = scratch.start.sum(dtype=float)
+    total = _kernels.bound_step(single, *parts, start, scratch.sums)
+    area = start.sum(dtype=float)
     assert area <= total <= area * (1.0 + 1e-5)
     hazard = np.minimum(hazards(0), _kernels.SURE)
-    assert (scratch.start[:n] >= hazard * (1 - 1e-9))[hazard > 1e-37].all()
-    assert (scratch.start[n:] == 0.0).all()
+    assert (start[:n] >= hazard * (1 - 1e-9))[hazard > 1e-37].all()
+    assert (start[n:] == 0.0).all()
     if len(lines) > 2:
         n_steps = data.draw(st.integers(2, len(lines) - 1))
-        bounds = scratch.start, scratch.end
         time = single, np.float32(dw), n_steps
-        total = _kernels.bound_window(*time, lines, *parts, *bounds, scratch.sums)
-        area = 0.5 * n_steps * np.sum(bounds, dtype=float)
+        total = _kernels.bound_window(*time, lines, *parts, *scratch.bounds, scratch.sums)
+        area = 0.5 * n_steps * scratch.bounds.sum(dtype=float)
         assert area <= total <= area * (1.0 + 1e-5)
-        assert (scratch.start[n:] == 0.0).all()
-        assert (scratch.end[n:] == 0.0).all()
+        assert (start[n:] == 0.0).all()
+        assert (end[n:] == 0.0).all()
         for step in range(n_steps):
             for time in (step, step + 1):  # points of this step lie between
                 part = time / n_steps
-                bound = ((1 - part) * scratch.start + part * scratch.end)[:n]
+                bound = ((1 - part) * start + part * end)[:n]
                 # what bits cannot say is as good as never, or as always
                 hazard = hazards(step)
                 meant = (hazard > 1e-37) & (hazard < 700)
