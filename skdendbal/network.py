@@ -314,14 +314,15 @@ class Span:
 
         Parameters
         ----------
-        coordinates : ndarray of shape (..., n + n_decays)
+        coordinates : ndarray of shape (n_vectors, n + n_decays)
             What `project` is to return of them.
-        vectors : ndarray of shape (..., n_components)
+        vectors : ndarray of shape (n_vectors, n_components)
             Changed in place.
         """
         n = len(self.units)
-        vectors += (coordinates[..., n:] - vectors @ self.decays) @ self.decays.T
-        vectors[..., self.units] = coordinates[..., :n]
+        change = coordinates[:, n:] - vectors @ self.decays
+        vectors += np.dot(change, self.decays.T)  # matmul is slow where there is one decay
+        vectors[:, self.units] = coordinates[:, :n]
 
 
 @dataclass

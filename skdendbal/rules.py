@@ -12,7 +12,8 @@ from numbers import Real
 from typing import ClassVar
 
 import numpy as np
-from scipy.linalg.lapack import dposv
+from scipy.linalg.blas import dsymm
+from scipy.linalg.lapack import dposv, dpotrf, dpotri
 
 from . import _kernels
 
@@ -20,6 +21,7 @@ NOISE_RANGE = 1e-6, 1e6  # where powers of the noise level neither vanish nor ov
 FLOOR = 2e-3  # of the feedforward weight by which a dendritic potential is divided
 LEAST = 1e-6  # feedforward weights, where they must stay positive
 LARGEST = 1e6  # bound of feedforward weights, so that no rate makes them overflow
+LARGE_STEP = 1e3  # learning step, as a part of the weights, from where an inverse is inexact
 STRETCH = 1.0  # ms over which rules that follow a presentation step by step are evaluated at once
 
 
@@ -505,38 +507,47 @@ def _follow(weights, batch, rate, response=None, decay=0.0):
     `response`. Returns the sum over all steps of ``2 target^T w z - |w z|^2``. Where spikes are
     few, the sum of z z^T is not formed.
     """
-    # ((1 + a) I + rate sum z z^T) dw = rate residual - a w, divided by 1 + a
+    # ((1 + a) I + rate sum z z^T) w_new = w + rate sum target z^T, divided by 1 + a
     a = rate * decay * batch.n_steps
-    rate, forgotten = rate / (1.0 + a), a / (1.0 + a)
+    rate, kept = rate / (1.0 + a), 1.0 / (1.0 + a)
     if not batch.few_spikes:
         cross = batch.cross if response is None else response @ batch.cross
-        explained, change = _solve(weights, cross, batch.gram, rate, forgotten)
-        weights += change
-        return explained
+        return _solve(weights, cross, batch.gram, rate, kept)
     new, old = batch.new, batch.old
     if response is not None:
         new, old = new @ response.T, old @ response.T
-    # only coordinates in the span of the traces change, and those outside it are forgotten
+    # only coordinates in the span of the traces learn; those outside it are kept in part
     span = batch.span
     inside, drive = span.project(weights), span.project(batch.drive)
     cross = new.T @ drive[:, 0] + old.T @ drive[:, 1]
-    explained, change = _solve(inside, cross, batch.span_gram, rate, forgotten)
-    weights *= 1.0 - forgotten
-    span.put(inside + change, weights)
+    explained = _solve(inside, cross, batch.span_gram, rate, kept)
+    if kept < 1.0:
+        weights *= kept
+    span.put(inside, weights)
     return explained
 
 
-def _solve(weights, cross, gram, rate, forgotten):
-    """Return what `_follow` does, and the change, from sums of target z^T and of z z^T."""
-    residual = cross - weights @ gram
-    explained = np.vdot(weights, cross + residual)
+def _solve(weights, cross, gram, rate, kept):
+    """Do what `_follow` does, from sums of target z^T and of z z^T."""
     # Where the rate outweighs the identity below by more, rounding would lose it.
-    rate = min(rate, 1e12 / (1.0 + gram.trace()))
+    size = gram.trace()
+    rate = min(rate, 1e12 / (1.0 + size))
     system = rate * gram
     system.flat[:: len(system) + 1] += 1.0
-    pull = rate * residual - forgotten * weights
-    _, change, _ = dposv(system, pull.T, overwrite_b=True)
-    return explained, change.T
+    if len(weights) > len(gram) and rate * size < LARGE_STEP:  # the inverse is quicker
+        explained = 2.0 * np.vdot(weights, cross) - np.vdot(gram, weights.T @ weights)
+        factor, _ = dpotrf(system)
+        inverse, _ = dpotri(factor, overwrite_c=True)
+        goal = rate * cross
+        goal += kept * weights
+        weights[:] = dsymm(1.0, inverse, goal.T).T
+    else:
+        residual = cross - weights @ gram
+        explained = np.vdot(weights, cross + residual)
+        pull = rate * residual - (1.0 - kept) * weights
+        _, change, _ = dposv(system, pull.T, overwrite_b=True)
+        weights += change.T
+    return explained
 
 
 def _check_memory(n_features, n_components):

@@ -646,7 +646,7 @@ def test_spikes_are_few_where_variants_say_so():
 @given(
     data=st.data(),
     n_lanes=st.integers(1, 3),
-    shape=st.tuples(st.integers(1, 20), st.integers(1, 5)),
+    shape=st.tuples(st.integers(1, 20), st.integers(1, 30)),
     n_steps=st.integers(1, 60),
     log_rate=st.floats(-6, 1),
     forgotten=st.just(0.0) | st.floats(0, 0.9),
