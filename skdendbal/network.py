@@ -195,7 +195,7 @@ class Settings:
         ``c (1 + (1 - exp(-dt / tau)) sum fade(t))`` spikes, all steps but the last in the sum.
         """
         per_spike = self.trace_per_spike
-        return per_spike / (per_spike + self.fade[:-1].sum())
+        return per_spike / (per_spike + self.clock.fade[:-1].sum())
 
 
 @functools.lru_cache(maxsize=4)  # to find them takes as long as to code a few rows
@@ -845,8 +845,8 @@ def present(job, weights, lanes, gram, keep_gram, keep_arrivals, X, first, n_sta
     X = _writable(X)
     weights, clock, tails = (type(t)(*map(_writable, t)) for t in (weights, job.clock, job.tails))
     scratch = _kernels.make_scratch(n_units, delay_steps)
-    # room for twice the expected spikes, and another attempt if there are more
-    room = 64 + int(2 * len(X) * job.spikes_per_row)
+    # room for several times the expected spikes, and another attempt if there are more
+    room = 64 + int(8 * len(X) * job.spikes_per_row)
     while True:
         state = {name: array.copy() for name, array in lanes.items()}
         counts = np.zeros(n_units, dtype=np.int64)
