@@ -183,7 +183,9 @@ def use_log_scale(axis):
     low, high = axis.get_view_interval()
     subs = (1.0, 2.0, 5.0) if high < 100.0 * low else (1.0,)
     axis.set_major_locator(ticker.LogLocator(subs=subs, numticks=6))
-    axis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    axis.set_major_formatter(
+        ticker.FuncFormatter(lambda x, _: f"{x:g}" if x < 1e4 else f"{x / 1e3:g}k")
+    )
     axis.set_minor_formatter(ticker.NullFormatter())
 
 
