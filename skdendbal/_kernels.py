@@ -636,15 +636,15 @@ def sample(
             )
             n_events = n_before + 1
         decay = powers[passed]
-        if clock.delay == 1:
-            for e in range(n_before, n_events):
-                arrive(spikes[e, 1], decay, recurrent, gain, current)
-                decay = 1.0
-            n_arrivals = n_events
         if clock.delay > 1 or n_events == n_before:
             rescale(decay, current)
         if clock.delay > 1:
             n_arrivals = exchange(last, n_before, n_events, n_arrivals, weights, late, scratch)
+        else:
+            for e in range(n_before, n_events):
+                arrive(spikes[e, 1], decay, recurrent, gain, current)
+                decay = 1.0
+            n_arrivals = n_events
         step += passed
         # the next window expects one candidate, if hazards stay
         if n_events > n_before or step >= crowded:

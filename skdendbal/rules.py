@@ -521,14 +521,13 @@ def _follow(weights, batch, rate, response=None, decay=0.0):
     inside, drive = span.project(weights), span.project(batch.drive)
     cross = new.T @ drive[:, 0] + old.T @ drive[:, 1]
     explained = _solve(inside, cross, batch.span_gram, rate, kept)
-    if kept < 1.0:
-        weights *= kept
+    weights *= kept
     span.put(inside, weights)
     return explained
 
 
 def _solve(weights, cross, gram, rate, kept):
-    """Do what `_follow` does, from sums of target z^T and of z z^T."""
+    """Do what `_follow` does, from sums of target z^T and of z z^T; `kept` is left by decay."""
     # Where the rate outweighs the identity below by more, rounding would lose it.
     size = gram.trace()
     rate = min(rate, 1e12 / (1.0 + size))
