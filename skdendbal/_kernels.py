@@ -10,6 +10,7 @@ from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
@@ -208,17 +209,47 @@ def project(
 # are linear in a runs above e^a in chords from one power of two to the next, 6 % at most. They
 # need no double precision either, as long as they are rounded up.
 #
-# Sums are split into lanes by the compiler, always in the same way. Unsigned indices tell it that
-# none counts from the end, without which it does not vectorise.
+# A caller that compiles and one that loads what was compiled must get the same bits. So the order
+# of operations is fixed here, none may be exchanged for speed, and what is fused is said. Unsigned
+# indices tell the compiler that none counts from the end, without which it does not vectorise.
 
 
-@njit(cache=True, nogil=True, inline="always")
-def unit_of(block, lane):
-    """Index of a unit by its block and its place there."""
-    return np.uint64(block) * np.uint64(BLOCK) + np.uint64(lane)
+@intrinsic
+def sum_of_block(typingctx, block, x):
+    """Sum of the numbers of a block, in single precision: of halves, of their halves and so on."""
+
+    def codegen(context, builder, signature, args):
+        array = context.make_array(signature.args[1])(context, builder, args[1])
+        first = builder.mul(args[0], ir.Constant(args[0].type, BLOCK))
+        pointer = builder.gep(array.data, [first])
+        vector = ir.VectorType(ir.FloatType(), BLOCK)
+        numbers = builder.load(builder.bitcast(pointer, vector.as_pointer()), align=4)
+        n = BLOCK
+        while n > 1:
+            n //= 2
+            low, high = (
+                builder.shuffle_vector(
+                    numbers, numbers, ir.Constant(ir.VectorType(ir.IntType(32), n), list(part))
+                )
+                for part in (range(n), range(n, 2 * n))
+            )
+            numbers = builder.fadd(low, high)
+        return builder.extract_element(numbers, ir.Constant(ir.IntType(32), 0))
+
+    return types.float32(types.intp, x), codegen
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+@intrinsic
+def fma(typingctx, a, b, c):
+    """``a * b + c``, rounded once."""
+
+    def codegen(context, builder, signature, args):
+        return builder.fma(*args)
+
+    return types.float32(types.float32, types.float32, types.float32), codegen
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def bound_step(
     w,  # float32, weight of the new stimulus
     high,  # IN (n_filled,) float32
@@ -229,25 +260,21 @@ def bound_step(
 ):
     """Bounds of the hazards of one step; returns their sum."""
     more, less = np.float32(1.0 + ROUNDING), np.float32(1.0 - ROUNDING)
+    for j in range(np.uint64(start.shape[0])):
+        c = np.float32(current[j])
+        up, down = min(max(c, ZERO), LARGEST), max(min(c, ZERO), -LARGEST)
+        a = fma(down, less, fma(up, more, fma(w, slope[j], high[j])))
+        # log(1 + e^a) <= a + log 2 for positive a
+        below = from_bits(np.int32(max(fma(min(a, ZERO), PER_LOGIT, ONE), ZERO)))
+        start[j] = min(a, SURE_32) + LOG_2 if a > ZERO else below
     total = 0.0
     for k in range(sums.shape[0]):
-        block = ZERO
-        for lane in range(BLOCK):
-            j = unit_of(k, lane)
-            c = np.float32(current[j])
-            up, down = min(max(c, ZERO), LARGEST), max(min(c, ZERO), -LARGEST)
-            a = high[j] + w * slope[j] + up * more + down * less
-            # log(1 + e^a) <= a + log 2 for positive a
-            below = from_bits(np.int32(max(min(a, ZERO) * PER_LOGIT + ONE, ZERO)))
-            bound = min(a, SURE_32) + LOG_2 if a > ZERO else below
-            start[j] = bound
-            block += bound
-        sums[k] = block * (1.0 + ROUNDING)
+        sums[k] = sum_of_block(k, start) * (1.0 + ROUNDING)
         total += sums[k]
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+@njit(cache=True, nogil=True, error_model="numpy")
 def bound_window(
     w,  # float32, weight of the new stimulus at the first step
     dw,  # float32, its growth from step to step
@@ -268,22 +295,19 @@ def bound_window(
     chord = np.float32(lines[n_steps, 0])
     tangent = np.float32(lines[n_steps, 1] * (1.0 - ROUNDING))
     tangent_slope = np.float32(lines[n_steps, 2])
+    for j in range(np.uint64(start.shape[0])):
+        c = np.float32(current[j])
+        up, down = min(max(c, ZERO), LARGEST), max(min(c, ZERO), -LARGEST)
+        growth = fma(down, tangent_slope, fma(up, chord, dw * slope[j]))
+        # points lie between this step and the next one: where the line falls, it falls later
+        a = fma(down, tangent, fma(up, more, fma(w, slope[j], high[j]))) - min(growth, ZERO)
+        b = fma(length, growth, a)
+        start[j] = from_bits(np.int32(min(max(fma(a, PER_LOGIT, ONE), ZERO), HIGHEST)))
+        end[j] = from_bits(np.int32(min(max(fma(b, PER_LOGIT, ONE), ZERO), HIGHEST)))
     total = 0.0
     for k in range(sums.shape[0]):
-        block = ZERO
-        for lane in range(BLOCK):
-            j = unit_of(k, lane)
-            c = np.float32(current[j])
-            up, down = min(max(c, ZERO), LARGEST), max(min(c, ZERO), -LARGEST)
-            growth = dw * slope[j] + up * chord + down * tangent_slope
-            # points lie between this step and the next one: where the line falls, it falls later
-            a = high[j] + w * slope[j] + up * more + down * tangent - min(growth, ZERO)
-            b = a + length * growth
-            first = from_bits(np.int32(min(max(a * PER_LOGIT + ONE, ZERO), HIGHEST)))
-            last = from_bits(np.int32(min(max(b * PER_LOGIT + ONE, ZERO), HIGHEST)))
-            start[j], end[j] = first, last
-            block += first + last
-        sums[k] = 0.5 * n_steps * block * (1.0 + ROUNDING)
+        both = sum_of_block(k, start) + sum_of_block(k, end)
+        sums[k] = 0.5 * n_steps * both * (1.0 + ROUNDING)
         total += sums[k]
     return total
 
@@ -937,18 +961,6 @@ def split(
     return n
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def dot(
-    a,  # IN (n,)
-    b,  # IN (n,)
-):
-    """Scalar product; the order of the terms is free, so that the loop vectorises."""
-    total = 0.0
-    for k in range(a.shape[0]):
-        total += a[k] * b[k]
-    return total
-
-
 @njit(cache=True, nogil=True)
 def learn_simultaneously(
     traces,  # IN (n_intervals, n_units) at the first step of each interval
@@ -979,13 +991,12 @@ def learn_simultaneously(
     moved = np.empty(n_units)  # W changes by -moved z_0^T
     square = np.empty(traces.shape[0])
     for e in range(traces.shape[0]):
-        square[e] = dot(traces[e], traces[e])
+        square[e] = np.dot(traces[e], traces[e])
     for i in features:
         F, W = feedforward[i], dendritic[i]
         for e in range(traces.shape[0]):
             z = traces[e]
-            for j in range(n_units):
-                recurrent[j] = dot(W[j], z)
+            np.dot(W, z, recurrent)
             moved[:] = 0.0
             x_new, x_old = new[rows[e], i], old[rows[e], i]
             factor = 1.0  # by which traces have decayed

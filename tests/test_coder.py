@@ -1007,6 +1007,25 @@ def test_compilation_can_be_interrupted(tmp_path, seconds):
     assert err == ""
 
 
+def test_what_compiles_and_what_loads_it_give_the_same_bits(tmp_path):
+    script = """if True:
+        import hashlib
+        from sklearn.datasets import load_digits
+        from skdendbal import DendriticBalanceCoder
+        X = load_digits().data[:1300]
+        coder = DendriticBalanceCoder(64, max_iter=4, random_state=0).fit(X)
+        learned, codes = coder.components_.tobytes(), coder.transform(X).tobytes()
+        print(hashlib.sha256(learned + codes).hexdigest())
+    """
+    command = [sys.executable, "-c", script]
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}  # nothing compiled yet
+    first, second = (
+        subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    )
+    assert first == second
+
+
 class Recorder:
     """A scikit-learn callback that keeps the scores of the growing estimator."""
 
