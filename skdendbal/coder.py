@@ -1,10 +1,10 @@
 """The scikit-learn estimator around the network."""
 
 import copy
-import functools
 import itertools
 import math
 import warnings
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,7 +26,6 @@ from sklearn.utils import (
     check_random_state,
     check_scalar,
     gen_batches,
-    gen_even_slices,
 )
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -66,6 +65,7 @@ AUTO_NOISE = 0.2  # noise level times spikes of all neurons in a time constant, 
 LARGEST_AUTO_NOISE = 0.3  # where few neurons spike less often
 NOISE_DELAY = 0.025  # time constants of delay that add as much variance as there is without
 CHUNK = 1024  # rows converted to float64 at once
+SHARES = 8  # of the rows to code for every thread, as threads are not equally quick
 MAX_STEPS = 1_000_000  # of a presentation
 FEW_UPDATES = 10  # fewer than these do not make a fit
 SILENT = 0.1  # a unit below this part of the target rate counts as silent
@@ -157,9 +157,9 @@ class DendriticBalanceCoder(
     random_state : int, RandomState instance or None, default=None
         Source of the seed of the network's random numbers and of the order of presentation.
     n_jobs : int, default=None
-        Number of threads of `transform`, and of learning with batches of more than sixteen, which
-        gains from some dozens of stimuli a batch on. Under :class:`joblib.parallel_config` with
-        another backend, learning runs on its workers. No result depends on it.
+        Number of threads of `transform`, and of learning with batches of more than sixteen. Under
+        :class:`joblib.parallel_config` with another backend, learning runs on its workers. No
+        result depends on it.
 
     Attributes
     ----------
@@ -685,27 +685,24 @@ class DendriticBalanceCoder(
         codes = np.empty((len(X), len(self.components_)), dtype=X.dtype)
         settings = self._coding_settings()
 
-        def encode(rows):
-            for start in range(rows.start, rows.stop, CHUNK):
-                part = slice(start, min(start + CHUNK, rows.stop))
-                block = np.empty((part.stop - part.start, codes.shape[1]))
-                network.encode(
-                    self._network,
-                    settings,
-                    _as_float64(X[part]),
-                    self.scale_,
-                    seed=self.seed_,
-                    out=block,
-                )
-                codes[part] = block
+        def encode(start, stop):
+            block = np.empty((stop - start, codes.shape[1]))
+            network.encode(
+                self._network,
+                settings,
+                _as_float64(X[start:stop]),
+                self.scale_,
+                seed=self.seed_,
+                out=block,
+            )
+            codes[start:stop] = block
 
         n_jobs = min(effective_n_jobs(self.n_jobs), len(X))
-        if n_jobs == 1:
-            encode(slice(0, len(X)))
-        else:
-            Parallel(n_jobs=n_jobs, require="sharedmem")(
-                delayed(encode)(rows) for rows in gen_even_slices(len(X), n_jobs)
-            )
+        size = CHUNK if n_jobs == 1 else min(CHUNK, math.ceil(len(X) / n_jobs / SHARES))
+        cuts = [*range(0, len(X), size), len(X)]
+        with _threads(n_jobs) as apply:
+            for _ in apply(encode, itertools.pairwise(cuts)):
+                pass
         return codes
 
     @network.OneBlasThread()
@@ -725,13 +722,10 @@ class DendriticBalanceCoder(
     @contextmanager
     def _workers(self, settings):
         """Give what applies a function to many arguments, by workers if they are of use."""
-        if settings.batch_size <= network.PART or effective_n_jobs(self.n_jobs) == 1:
-            yield itertools.starmap
-            return
-        if isinstance(get_active_backend(prefer="threads")[0], ThreadingBackend):
-            # joblib polls its threads every 10 ms, in which a batch would long be done
-            with ThreadPoolExecutor(effective_n_jobs(self.n_jobs)) as pool:
-                yield lambda *call: pool.map(functools.partial(_apply, call[0]), call[1])
+        n_jobs = 1 if settings.batch_size <= network.PART else effective_n_jobs(self.n_jobs)
+        if n_jobs == 1 or isinstance(get_active_backend(prefer="threads")[0], ThreadingBackend):
+            with _threads(n_jobs) as apply:
+                yield apply
             return
         # Arguments go in a tuple, as dask would store arrays on workers, whose death loses them;
         # and never through files, which joblib does not write again when an array has changed.
@@ -853,6 +847,41 @@ def _atomic(estimator):
             delattr(estimator, name)
         vars(estimator).update(before)
         raise
+
+
+@contextmanager
+def _threads(n_jobs):
+    """Give what applies a function to many arguments, in threads of which this one is the first.
+
+    joblib looks after its threads every 10 ms, in which a batch would long be done; and waking one
+    thread less saves a tenth of the time of a batch.
+    """
+    if n_jobs == 1:
+        yield itertools.starmap
+        return
+
+    def apply(function, arguments):
+        waiting, stops = deque(enumerate(arguments)), [None] * n_jobs
+        results = [None] * len(waiting)
+        others = min(n_jobs, len(waiting)) - 1
+        waiting.extend(stops)
+
+        def work():
+            try:
+                for i, each in iter(waiting.popleft, None):
+                    results[i] = function(*each)
+            except BaseException:
+                waiting.extendleft(stops)
+                raise
+
+        others = [pool.submit(work) for _ in range(others)]
+        work()
+        for other in others:
+            other.result()
+        return results
+
+    with ThreadPoolExecutor(n_jobs - 1) as pool:
+        yield apply
 
 
 class _Losses:

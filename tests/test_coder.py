@@ -45,6 +45,7 @@ from sklearn.utils.estimator_checks import (
 )
 
 from skdendbal import DendriticBalanceCoder
+from skdendbal.coder import _threads
 from skdendbal.rules import RULES, Dendritic, DendriticSlow, Somatic
 
 DIGITS = load_digits().data / 16
@@ -391,6 +392,23 @@ def test_learning_does_not_depend_on_workers(params):
             stream.partial_fit(piece)
         assert np.array_equal(stream.components_, streams[0].components_)
         assert np.array_equal(stream.transform(X), streams[0].transform(X))
+
+
+@pytest.mark.parametrize("main_fails", [True, False])
+def test_an_error_stops_all_threads(main_fails):
+    main, failed, calls = threading.current_thread(), threading.Event(), []
+
+    def work(i):
+        calls.append(i)
+        if (threading.current_thread() is main) == main_fails:
+            failed.set()
+            raise ZeroDivisionError(i)
+        failed.wait()
+        time.sleep(0.01)  # until the other one has said so
+
+    with pytest.raises(ZeroDivisionError), _threads(2) as apply:
+        apply(work, [(i,) for i in range(1000)])
+    assert len(calls) < 10
 
 
 def test_signed_zeros_are_zeros(signed_coder):
