@@ -424,7 +424,11 @@ class Batch:
         """Where all traces lie, where arrivals are kept."""
         n_units = self.starts.shape[1]
         grown = np.bincount(self.arrivals[:, 2], minlength=n_units) > 0
-        directions, _ = np.linalg.qr(self.starts[:, ~grown].T)
+        directions = self.starts[:, ~grown].T
+        if directions.shape[1] > 1:
+            directions, _ = np.linalg.qr(directions)
+        else:  # the same, several times as fast
+            directions /= np.linalg.norm(directions) or 1.0
         decays = np.zeros((n_units, directions.shape[1]))
         decays[~grown] = directions
         return Span(np.flatnonzero(grown), decays)
@@ -773,8 +777,9 @@ def run(network, settings, X, scale=1.0, *, learn=True, record=False, apply=iter
                 network.gather()
             arrivals[:, 0] += part.start
             network.arrivals.append(arrivals)
-            first_row = start + part.start - lane
-            spikes.append(_as_spikes(recorded, settings, first_row=first_row))
+            if record:
+                first_row = start + part.start - lane
+                spikes.append(_as_spikes(recorded, settings, first_row=first_row))
         network.n_presentations += n
         n_started = min(n_started + n, lanes)
         start += n
@@ -906,7 +911,8 @@ def _weights(network, settings):
     bias = network.bias * (gain if settings.rule.scaled_bias else 1.0)
     self_inhibition = settings.rule.self_inhibition * network.recurrent.diagonal()
     # kernels do not check what a rule of a user's own may have left
-    feedforward = np.require(network.weights.get("feedforward", network.decoder), float, "CW")
+    feedforward = network.weights.get("feedforward", network.decoder)
+    feedforward = _writable(np.asarray(feedforward, dtype=float))
     shapes = (feedforward.shape, network.recurrent.shape)
     n_units = settings.n_components
     expected = (network.decoder.shape, (n_units, n_units))
@@ -938,7 +944,7 @@ def _close_batch(network, settings, clock, n_lanes, overlaps):
         clock,
     )
     network.previous[:n_lanes] = new
-    network.counts = np.zeros_like(network.counts)
+    network.counts = np.zeros(settings.n_components, dtype=np.int64)
     network.gram = NO_GRAM
     network.arrivals = []
     return batch
@@ -952,14 +958,14 @@ def _homeostasis(network, settings, batch):
     deviation from the target shrinks by e^-a a lane, with a the step that the expected spikes of
     one lane make. Without the resulting factor, 1 for a single lane, large batches overshoot.
     """
-    rule = settings.rule
+    rule, target = settings.rule, settings.target
     rate = rule.homeostasis_rate * settings.dt
     logits_per_bias = 1.0 / network.variance if rule.scaled_bias else 1.0
-    a = rate * logits_per_bias * settings.target * settings.n_steps
+    a = rate * logits_per_bias * target * settings.n_steps
     lanes = settings.batch_size
     # the mean of e^(-a lane)
     shrunk = math.expm1(-a * lanes) / math.expm1(-a) / lanes if a > 0.0 else 1.0
-    return rate * shrunk * (settings.target * batch.n_steps - batch.counts)
+    return rate * shrunk * (target * batch.n_steps - batch.counts)
 
 
 def _learn(network, settings, batch):

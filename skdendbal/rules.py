@@ -519,7 +519,8 @@ def _follow(weights, batch, rate, response=None, decay=0.0):
     # only coordinates in the span of the traces learn; those outside it are kept in part
     span = batch.span
     inside, drive = span.project(weights), span.project(batch.drive)
-    cross = new.T @ drive[:, 0] + old.T @ drive[:, 1]
+    cross = np.dot(new.T, drive[:, 0])  # matmul is slow where there is one lane
+    cross += np.dot(old.T, drive[:, 1])
     explained = _solve(inside, cross, batch.span_gram, rate, kept)
     weights *= kept
     span.put(inside, weights)
