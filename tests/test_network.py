@@ -775,6 +775,39 @@ def test_rows_on_one_grid_point_share_their_random_numbers():
     assert _kernels.row_key(x, np.empty(3), np.uint64(2)) != key
 
 
+def read_only(value):
+    """Return a copy as some backends of joblib pass it on: arrays cannot be written to."""
+    if isinstance(value, np.ndarray):
+        value = value.copy()
+        value.flags.writeable = False
+    elif isinstance(value, dict):
+        value = {name: read_only(each) for name, each in value.items()}
+    elif isinstance(value, tuple):
+        parts = map(read_only, value)
+        value = type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    elif isinstance(value, network._Job):
+        value = replace(value, clock=read_only(value.clock), tails=read_only(value.tails))
+    return value
+
+
+@pytest.mark.parametrize("name", [*VARIANTS, "several parts"])
+def test_workers_may_get_and_return_what_cannot_be_written_to(name):
+    settings = VARIANTS.get(name, replace(SMALL, batch_size=40))
+    net, X = make_trained(settings)
+    elsewhere = copy.deepcopy(net)
+
+    def apply(function, arguments):
+        return [read_only(function(*read_only(each))) for each in arguments]
+
+    network.run(net, settings, X)
+    network.run(elsewhere, settings, X, apply=apply)
+    assert np.array_equal(elsewhere.decoder, net.decoder)
+    assert np.array_equal(elsewhere.recurrent, net.recurrent)
+    _, spikes = network.run(net, settings, X, learn=False, record=True)
+    _, same = network.run(elsewhere, settings, X, learn=False, record=True, apply=apply)
+    assert np.array_equal(spikes, same)
+
+
 def test_concurrent_runs_restore_the_threads_of_blas():
     def threads():
         return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
