@@ -775,7 +775,7 @@ def run(network, settings, X, scale=1.0, *, learn=True, record=False, apply=iter
             network.counts = network.counts + counts
             if part.stop % PART == 0 or part.stop == lanes:
                 network.gather()
-            network.arrivals.append(arrivals + (part.start, 0, 0))  # they may be read-only
+            network.arrivals.append(np.add(arrivals, (part.start, 0, 0)))  # may be read-only
             if record:
                 first_row = start + part.start - lane
                 spikes.append(_as_spikes(recorded, settings, first_row=first_row))

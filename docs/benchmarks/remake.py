@@ -2,16 +2,18 @@
 Remake all benchmarks and the page of their results
 ===================================================
 
-Runs the scripts one after the other, each of which writes a section, and joins all sections that
-there are into README.md beside this file. Needs the extra "benchmarks" of the package, and all of
-the data for all tasks: ::
+Runs the scripts one after the other, each of which writes a section, and joins their sections into
+README.md beside this file, where those of other scripts stay as they are. Needs the extra
+"benchmarks" of the package, and all of the data for all tasks: ::
 
     python docs/benchmarks/remake.py --data FOLDER
 
-On a busy machine the times are not worth much. ``--only`` with no name joins the sections alone.
+On a busy machine the times are not worth much. ``--only`` with no name joins the sections that
+scripts have written when they ran alone.
 """
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,16 +44,31 @@ timed in turn, on one thread; quality stands beside them. Raw numbers are in [re
 
 
 def join(folder, page):
-    """Write the page from the sections in a folder."""
-    sections = [folder / f"{name}.md" for name in SCRIPTS]
-    texts = [path.read_text().rstrip() for path in sections if path.exists()]
+    """Write the page from the sections in a folder; others stay as they are."""
+    where = Path(os.path.relpath(folder, page.parent)).as_posix()
+    sections = read_sections(page) if page.exists() else {}
+    for name in SCRIPTS:
+        path = folder / f"{name}.md"
+        if path.exists():
+            sections[name] = path.read_text().rstrip().replace("](", f"]({where}/")
+    texts = [sections[name] for name in SCRIPTS if name in sections]
     machines = {text.rpartition("\n\n")[2] for text in texts}
     if len(machines) == 1:  # named once
         texts = [text.rpartition("\n\n")[0] for text in texts]
         texts.insert(0, f"Machine: {machines.pop().strip('*')}.")
-    where = Path(os.path.relpath(folder, page.parent)).as_posix()
-    texts = [text.replace("](", f"]({where}/") for text in texts]
     page.write_text("\n\n".join([HEAD.rstrip(), *texts]) + "\n")
+
+
+def read_sections(page):
+    """Return the sections of a page by script, each with its machine."""
+    head, *parts = page.read_text().rstrip().split("\n\n## ")
+    *_, last = head.split("\n\n")
+    machine = last.removeprefix("Machine: ").removesuffix(".") if "Machine: " in last else None
+    sections = {}
+    for part in parts:
+        name = re.search(r"`python docs/benchmarks/(\w+)\.py", part)[1]
+        sections[name] = f"## {part}" + (f"\n\n*{machine}*" if machine else "")
+    return sections
 
 
 def main():
