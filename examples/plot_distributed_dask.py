@@ -9,8 +9,7 @@ them through joblib, so that ``joblib.parallel_config`` moves it to an existing 
 
 Here that is a `LocalCluster` of two processes, and the coder learns handwritten digits on it and,
 for comparison, in this process and with two threads. A cluster pays where presenting a batch takes
-much longer than sending the weights, for large batches of long presentations in small steps;
-threads pay from some dozens of stimuli on. ::
+much longer than sending the weights, for large batches of long presentations in small steps. ::
 
     pip install -e ".[examples,distributed]"
     python examples/plot_distributed_dask.py

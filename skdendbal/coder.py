@@ -66,6 +66,7 @@ LARGEST_AUTO_NOISE = 0.3  # where few neurons spike less often
 NOISE_DELAY = 0.025  # time constants of delay that add as much variance as there is without
 CHUNK = 1024  # rows converted to float64 at once
 SHARES = 8  # of the rows to code for every thread, as threads are not equally quick
+LEAST = 8  # rows of a share
 MAX_STEPS = 1_000_000  # of a presentation
 FEW_UPDATES = 10  # fewer than these do not make a fit
 SILENT = 0.1  # a unit below this part of the target rate counts as silent
@@ -585,15 +586,15 @@ class DendriticBalanceCoder(
         return X
 
     def _is_valid(self, X):
-        """Tell at once of a few plain rows what validate_data takes longer for than their code."""
+        """Whether X is sure to pass validate_data, which takes longer than the code of a row."""
         return (
             type(X) is np.ndarray
             and X.dtype in (np.float64, np.float32)
             and X.ndim == 2
-            and 0 < len(X) <= CHUNK
+            and 0 < len(X) <= CHUNK  # so that memory stays flat
             and X.shape[1] == self.n_features_in_
             and not hasattr(self, "feature_names_in_")  # of which X has none: a warning is due
-            and bool(np.isfinite(X).all())
+            and np.isfinite(X).all()
         )
 
     def _make_settings(self, n_features, horizon):
@@ -698,7 +699,9 @@ class DendriticBalanceCoder(
             codes[start:stop] = block
 
         n_jobs = min(effective_n_jobs(self.n_jobs), len(X))
-        size = CHUNK if n_jobs == 1 else min(CHUNK, math.ceil(len(X) / n_jobs / SHARES))
+        size = CHUNK
+        if n_jobs > 1:
+            size = min(CHUNK, max(LEAST, math.ceil(len(X) / n_jobs / SHARES)))
         cuts = [*range(0, len(X), size), len(X)]
         with _threads(n_jobs) as apply:
             for _ in apply(encode, itertools.pairwise(cuts)):
@@ -863,25 +866,29 @@ def _threads(n_jobs):
     def apply(function, arguments):
         waiting, stops = deque(enumerate(arguments)), [None] * n_jobs
         results = [None] * len(waiting)
-        others = min(n_jobs, len(waiting)) - 1
         waiting.extend(stops)
 
         def work():
             try:
                 for i, each in iter(waiting.popleft, None):
                     results[i] = function(*each)
-            except BaseException:
-                waiting.extendleft(stops)
-                raise
+            finally:
+                waiting.extendleft(stops)  # where this one fails, the others stop
 
-        others = [pool.submit(work) for _ in range(others)]
-        work()
-        for other in others:
-            other.result()
+        try:
+            others = [pool.submit(work) for _ in range(min(n_jobs, len(results)) - 1)]
+            work()
+            for other in others:
+                other.result()
+        finally:
+            waiting.extendleft(stops)
         return results
 
-    with ThreadPoolExecutor(n_jobs - 1) as pool:
+    pool = ThreadPoolExecutor(n_jobs - 1)
+    try:
         yield apply
+    finally:
+        pool.shutdown(wait=False)  # an interrupt does not wait for what the others are at
 
 
 class _Losses:

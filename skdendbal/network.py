@@ -427,7 +427,7 @@ class Batch:
         directions = self.starts[:, ~grown].T
         if directions.shape[1] > 1:
             directions, _ = np.linalg.qr(directions)
-        else:  # the same, several times as fast
+        else:  # the same but for its sign, several times as fast; zero stays zero
             directions /= np.linalg.norm(directions) or 1.0
         decays = np.zeros((n_units, directions.shape[1]))
         decays[~grown] = directions

@@ -2,8 +2,8 @@
 Remake all benchmarks and the page of their results
 ===================================================
 
-Runs the scripts one after the other, each of which writes a section, and joins their sections into
-README.md beside this file, where those of other scripts stay as they are. Needs the extra
+Runs the scripts one after the other, each of which writes a section, and joins all sections in the
+folder into README.md beside this file, which keeps those that the folder lacks. Needs the extra
 "benchmarks" of the package, and all of the data for all tasks: ::
 
     python docs/benchmarks/remake.py --data FOLDER
@@ -44,7 +44,7 @@ timed in turn, on one thread; quality stands beside them. Raw numbers are in [re
 
 
 def join(folder, page):
-    """Write the page from the sections in a folder; others stay as they are."""
+    """Write the page from the sections in a folder; it keeps others that it has."""
     where = Path(os.path.relpath(folder, page.parent)).as_posix()
     sections = read_sections(page) if page.exists() else {}
     for name in SCRIPTS:
@@ -66,8 +66,9 @@ def read_sections(page):
     machine = last.removeprefix("Machine: ").removesuffix(".") if "Machine: " in last else None
     sections = {}
     for part in parts:
-        name = re.search(r"`python docs/benchmarks/(\w+)\.py", part)[1]
-        sections[name] = f"## {part}" + (f"\n\n*{machine}*" if machine else "")
+        script = re.search(r"`python docs/benchmarks/(\w+)\.py", part)
+        if script:
+            sections[script[1]] = f"## {part}" + (f"\n\n*{machine}*" if machine else "")
     return sections
 
 
@@ -93,6 +94,7 @@ def main():
             command += ["--data", options.data]
         if options.envs and name == "simulation":
             command += ["--envs", options.envs]
+        (options.output / f"{name}.md").unlink(missing_ok=True)
         benchmark.log.rule(name)
         if subprocess.run(command).returncode:
             failed.append(name)
