@@ -88,7 +88,7 @@ class DendriticBalanceCoder(
     learns from it [1]_.
 
     Codes are firing rates in spikes per time constant `tau`: a code of 0.1 is about 10 Hz at
-    the default `tau` of 10 ms (`to_hz_` is the exact factor). They are never negative.
+    the default `tau` of 10 ms (times `to_hz_`). They are never negative.
 
     Parameters
     ----------
@@ -199,7 +199,8 @@ class DendriticBalanceCoder(
         "dendritic" (entry [i, j, k] from neuron k onto the compartment of input i on neuron j),
         for example.
     to_hz_ : float
-        Factor from codes to firing rates in Hz, ``1000 (1 - exp(-dt / tau)) / dt``.
+        Factor from codes to firing rates in Hz, ``1000 (1 - exp(-dt / tau)) / dt``. Codes make
+        up for the onset of a row, in which neurons fire more often.
 
     See Also
     --------
@@ -553,10 +554,12 @@ class DendriticBalanceCoder(
             If `X` is not finite or has another number of features than in `fit`.
         """
         check_is_fitted(self)
-        X = self._validate(X)
+        X = _as_float64(self._validate(X))
         # In units of the scale, so that squares do not overflow.
-        errors = X / self.scale_ - self.transform(X) @ (self.components_ / self.scale_)
-        deviations = X / self.scale_ - (X / self.scale_).mean(axis=0)
+        scaled = X / self.scale_
+        errors = scaled - self._encode(X) @ (self.components_ / self.scale_)
+        deviations = scaled - scaled[0]  # exactly zero where all rows are equal
+        deviations -= deviations.mean(axis=0)
         sse, ss = np.vdot(errors, errors), np.vdot(deviations, deviations)
         return float(1.0 - sse / ss) if ss > 0.0 else float(sse == 0.0)
 
@@ -746,7 +749,8 @@ class DendriticBalanceCoder(
             message = (
                 f"Weights were updated {self.n_steps_} times only: "
                 f"{self._network.n_presentations} presentations fill as many batches of "
-                f"{settings.batch_size}. Raise max_iter or lower batch_size."
+                f"{settings.batch_size}. Present more by a larger max_iter or "
+                "further calls of partial_fit, or start anew with a smaller batch_size."
             )
         elif self.n_silent_units_ > TOLERATED * settings.n_components:
             message = (

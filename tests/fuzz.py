@@ -34,7 +34,7 @@ DOCUMENTED = {
     r"delay=.* must be at least dt=.* change it, or set delay=None": "error: delay",
     r"Negative values in data .* learning_rule=.*OnOffSplitter": "error: negative values",
     r"Learned dendritic weights.* Lower n_components": "error: memory",
-    r"Weights were updated.* only.* Raise max_iter or lower batch": "warning: few updates",
+    r"Weights were updated.* only.* Present more by a larger max_iter": "warning: few updates",
     r"neurons are silent.* larger max_iter, or raise noise": "warning: silent neurons",
     r"miss their target rate.* larger max_iter, or raise noise": "warning: off the target rate",
     r"The decoder loss rose.* Raise noise": "warning: loss rose",

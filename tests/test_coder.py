@@ -934,7 +934,7 @@ def test_bursts_end_in_a_usable_state_and_one_warning(seed):
 
 def test_too_short_a_fit_says_so():
     with pytest.warns(
-        ConvergenceWarning, match="updated 0 times only.* batches of 64. Raise max_iter"
+        ConvergenceWarning, match="updated 0 times only.* batches of 64. Present more"
     ):
         DendriticBalanceCoder(4, **FAST).fit(DIGITS[:10])
 
@@ -1136,7 +1136,17 @@ def test_score_is_pooled_over_features(digits_coder):
     # features of the same units weigh as they vary
     assert abs(pooled - r2_score(X, reconstruction, multioutput="uniform_average")) > 1e-3
     assert digits_coder.score(X[:1]) == 0.0  # one row has no variance to explain
+    assert digits_coder.score(np.repeat(X[:1] / 3.0, 50, axis=0)) == 0.0
     assert DendriticBalanceCoder(2, **FAST).fit(0 * X).score(0 * X) == 1.0
+
+
+def test_score_of_a_frame_warns_of_nothing():
+    frame = pd.DataFrame(DIGITS[:60], columns=[f"pixel {i}" for i in range(64)])
+    coder = DendriticBalanceCoder(4, batch_size=1, **FAST).fit(frame)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        score = coder.score(frame)
+    assert score == coder.fit(DIGITS[:60]).score(DIGITS[:60])
 
 
 def test_codes_feed_a_classifier_as_they_come():

@@ -820,6 +820,27 @@ def test_concurrent_runs_restore_the_threads_of_blas():
         assert threads() == before
 
 
+def test_blas_is_limited_and_restored_by_any_thread():
+    def threads():
+        return {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"}
+
+    def limited():
+        with network.OneBlasThread():
+            return threads()
+
+    first, last = network.OneBlasThread(), network.OneBlasThread()
+    with threadpool_limits(2, user_api="blas"), ThreadPoolExecutor(1) as pool:
+        assert limited() == {1}
+        assert pool.submit(limited).result() == {1}
+        assert threads() == {2}
+        first.__enter__()
+        pool.submit(last.__enter__).result()
+        first.__exit__()
+        assert threads() == {1}
+        pool.submit(last.__exit__).result()
+        assert threads() == {2}
+
+
 def test_recording_does_not_disturb_learning():
     net, X = make_trained(VARIANTS["lanes"])
     recorded = copy.deepcopy(net)
