@@ -336,8 +336,8 @@ class DendriticBalanceCoder(
         Warns
         -----
         ConvergenceWarning
-            If weights were hardly updated, neurons are silent or miss their target rate, or the
-            loss rose while the noise fell.
+            If weights were hardly updated, learning ended before the horizon, neurons are silent
+            or miss their target rate, or the loss rose while the noise fell.
         """
         with _atomic(self):
             X = self._validate(X, reset=True)
@@ -385,11 +385,12 @@ class DendriticBalanceCoder(
     def partial_fit(self, X, y=None):
         """Go on learning: present the rows of X once, in their order.
 
-        Calls continue one stream: with `input_scale` and `horizon` given, any split of the same
-        rows over calls ends in the same state, bit for bit. Parameters may be changed in
-        between, except `n_components`, `batch_size`, `input_scale`, the delay in steps and the
-        kind of rule and of bias, and time constants only between full batches. `random_state` is
-        that of the first call.
+        The noise falls over `horizon` presentations, 40,000 if not given, and before their end
+        codes are poor. Calls continue one stream: with `input_scale` and `horizon` given, any
+        split of the same rows over calls ends in the same state, bit for bit. Parameters may be
+        changed in between, except `n_components`, `batch_size`, `input_scale`, the delay in steps
+        and the kind of rule and of bias, and time constants only between full batches.
+        `random_state` is that of the first call.
 
         Parameters
         ----------
@@ -751,6 +752,13 @@ class DendriticBalanceCoder(
                 f"{self._network.n_presentations} presentations fill as many batches of "
                 f"{settings.batch_size}. Present more by a larger max_iter or "
                 "further calls of partial_fit, or start anew with a smaller batch_size."
+            )
+        elif self._network.n_presentations < settings.horizon:
+            message = (
+                f"Learning ended after {self._network.n_presentations} of "
+                f"horizon={settings.horizon} presentations, with a noise level of "
+                f"{math.sqrt(self._network.variance):.3g} that was to fall to "
+                f"{settings.noise:.3g}. Lower horizon or raise max_iter."
             )
         elif self.n_silent_units_ > TOLERATED * settings.n_components:
             message = (

@@ -956,6 +956,14 @@ def test_wrong_rates_say_so():
         coder.fit(DIGITS[:100])
 
 
+def test_a_fit_that_ends_before_its_horizon_says_so():
+    coder = DendriticBalanceCoder(8, horizon=10_000, **FAST)
+    with pytest.warns(
+        ConvergenceWarning, match=r"ended after 1797 of horizon=10000 .*Lower horizon or raise max"
+    ):
+        coder.fit(DIGITS)
+
+
 def test_a_stream_says_so_once_its_horizon_is_over():
     rule = Dendritic(homeostasis_rate=0.0, scaled_bias=True)
     params = {"learning_rule": rule, "horizon": 500, "batch_size": 16, "random_state": 0}
