@@ -656,7 +656,7 @@ class OneBlasThread(ContextDecorator):
         cls = type(self)
         with cls.lock:
             if cls.n_inside == 0:
-                _take_control()
+                _release_control()
                 cls.limiter = _blas().limit(limits=1, user_api="blas")
             cls.n_inside += 1
 
@@ -665,12 +665,12 @@ class OneBlasThread(ContextDecorator):
         with cls.lock:
             cls.n_inside -= 1
             if cls.n_inside == 0:
-                _take_control()
+                _release_control()
                 cls.limiter.restore_original_limits()
-                _take_control()
+                _release_control()
 
 
-def _take_control():
+def _release_control():
     """Let any thread limit BLAS: from threadpoolctl 3.8 on, it ignores all but the first."""
     if hasattr(OpenBLASController, "clear_controlling_thread"):
         OpenBLASController.clear_controlling_thread(force=True)

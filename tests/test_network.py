@@ -808,37 +808,34 @@ def test_workers_may_get_and_return_what_cannot_be_written_to(name):
     assert np.array_equal(spikes, same)
 
 
-def test_concurrent_runs_restore_the_threads_of_blas():
-    def threads():
-        return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
+def blas_threads():
+    return {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"}
 
+
+def test_concurrent_runs_restore_the_threads_of_blas():
     with threadpool_limits(2, user_api="blas"):
-        before = threads()
         nets = [make_trained(SMALL) for _ in range(4)]
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda net: network.run(net[0], SMALL, net[1]), nets))
-        assert threads() == before
+        assert blas_threads() == {2}
 
 
 def test_blas_is_limited_and_restored_by_any_thread():
-    def threads():
-        return {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"}
-
     def limited():
         with network.OneBlasThread():
-            return threads()
+            return blas_threads()
 
     first, last = network.OneBlasThread(), network.OneBlasThread()
     with threadpool_limits(2, user_api="blas"), ThreadPoolExecutor(1) as pool:
         assert limited() == {1}
         assert pool.submit(limited).result() == {1}
-        assert threads() == {2}
+        assert blas_threads() == {2}
         first.__enter__()
         pool.submit(last.__enter__).result()
         first.__exit__()
-        assert threads() == {1}
+        assert blas_threads() == {1}
         pool.submit(last.__exit__).result()
-        assert threads() == {2}
+        assert blas_threads() == {2}
 
 
 def test_recording_does_not_disturb_learning():
