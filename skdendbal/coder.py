@@ -150,9 +150,9 @@ class DendriticBalanceCoder(
         codes. That reconstructs better, by some hundredths of explained variance; codes are the
         same. `partial_fit` returns to the decoder of the network.
     input_scale : float or "auto", default="auto"
-        `X` is divided by it. "auto": the root mean squared row norm of the data of the first
-        call to `fit` or `partial_fit`. It is one scalar: columns in different units should be
-        standardised first, as spikes go where variance is.
+        `X` is divided by it. "auto": the root mean squared row norm of the data of `fit`, or of
+        the first call of `partial_fit` whose data are not all zero. It is one scalar: columns in
+        different units should be standardised first, as spikes go where variance is.
     shuffle : bool, default=True
         Whether `fit` presents the rows in a new random order in every pass.
     random_state : int, RandomState instance or None, default=None
@@ -421,14 +421,13 @@ class DendriticBalanceCoder(
             if first:
                 settings = self._make_settings(X.shape[1], horizon)
                 seed = _draw_seed(check_random_state(self.random_state))
-                state = network.initialise(settings, X.shape[1], seed)
-                scale, n_iter = self._find_scale(X), 1
+                state, n_iter = network.initialise(settings, X.shape[1], seed), 1
             else:
                 self._validate_params()  # they may have been set since
                 settings = self._make_settings(X.shape[1], horizon)
                 self._check_change(settings)
-                state = copy.deepcopy(self._network)
-                scale, n_iter = self.scale_, self.n_iter_ + 1
+                state, n_iter = copy.deepcopy(self._network), self.n_iter_ + 1
+            scale = self._find_scale(X) if state.is_blank else self.scale_
             with self._workers(settings) as apply:
                 _present(state, settings, X, np.arange(len(X)), scale, apply)
             vars(self).update(self._fitted(state, settings, scale, n_iter))

@@ -12,6 +12,7 @@ import operator
 import threading
 from contextlib import ContextDecorator
 from dataclasses import dataclass, field, replace
+from numbers import Real
 
 import numpy as np
 from scipy.signal import lfilter
@@ -561,6 +562,11 @@ class Network:
         """Recent firing rates in Hz, shape (n_components,)."""
         return 1e3 * self.spikes / self.time if self.time > 0.0 else self.spikes
 
+    @property
+    def is_blank(self):
+        """Whether all stimuli so far were zero, or have left no trace."""
+        return not any(each.any() for each in (self.decoder, self.previous, self.stimuli))
+
     def fork(self):
         """Return a network with the same weights that can run on by itself.
 
@@ -979,7 +985,13 @@ def _homeostasis(network, settings, batch):
 def _learn(network, settings, batch):
     """Move weights, biases and noise by the sums over a batch; keep the records."""
     rule = settings.rule
-    network.error += rule.update(network, batch, settings.learning_rate * settings.dt)
+    error = rule.update(network, batch, settings.learning_rate * settings.dt)
+    if not isinstance(error, Real):
+        raise TypeError(
+            f"{type(rule).__name__}.update returned {error!r}, which must be the error of the "
+            "decoder: end it with `return super().update(network, batch, step)`."
+        )
+    network.error += error
     network.bias += _homeostasis(network, settings, batch)
     final = settings.noise**2
     progress = settings.batch_size / settings.horizon
@@ -993,9 +1005,21 @@ def _learn(network, settings, batch):
     network.time = kept * network.time + batch.n_steps * settings.dt
     network.error_steps += batch.n_steps
     if network.n_updates % max(1, round(1 / (LOSS_POINTS * progress))) == 0:
+        _check_finite(network, rule)
         n_features = network.decoder.shape[0]
         network.loss_curve.append(0.5 * network.error / n_features / network.error_steps)
         network.error, network.error_steps = 0.0, 0
+
+
+def _check_finite(network, rule):
+    """Refuse what a rule of a user's own may have left, from which nothing recovers."""
+    weights = {"decoder": network.decoder, "recurrent": network.recurrent, **network.weights}
+    bad = [name for name, values in weights.items() if not np.isfinite(values).all()]
+    if bad:
+        raise FloatingPointError(
+            f"{type(rule).__name__}.update left values in weights {bad} that are not finite: "
+            "lower its learning rates, or guard its divisions."
+        )
 
 
 def encode(network, settings, X, scale=1.0, *, seed, out):

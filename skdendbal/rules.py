@@ -31,7 +31,7 @@ class Rule:
 
     Class attributes say what a rule asks for: `non_negative`, whether its input must not be
     negative, and `needs_intervals`, whether it learns from the intervals between spikes and not
-    only from batch.
+    only from sums over a batch.
 
     Parameters
     ----------

@@ -984,6 +984,15 @@ def test_stability_of_small_and_large_batches(n_components, batch_size):
     assert coder.score(DIGITS) > {8: 0.55, 64: 0.88}[n_components]
 
 
+def test_scale_is_found_from_the_first_rows_that_are_not_all_zero():
+    coder = DendriticBalanceCoder(16, horizon=2000, random_state=0)
+    for X in (np.zeros((100, 64)), DIGITS[:500], DIGITS[500:1000]):
+        coder.partial_fit(255.0 * X)
+    expected = 255.0 * np.sqrt(np.square(DIGITS[:500]).sum(axis=1).mean())
+    assert coder.scale_ == pytest.approx(expected)
+    assert coder.score(255.0 * DIGITS[1000:]) > 0.3
+
+
 def test_all_zero_data_are_no_fault():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

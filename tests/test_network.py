@@ -985,6 +985,26 @@ def test_a_rule_of_ones_own_with_wrong_shapes_is_refused(shape):
         make_trained(settings)
 
 
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (None, TypeError, "Careless.update returned None"),
+        (np.nan, FloatingPointError, r"Careless.update left values in weights \['recurrent'\]"),
+    ],
+)
+def test_a_rule_of_ones_own_with_careless_update_is_refused(value, error, message):
+    @dataclass(frozen=True)
+    class Careless(Rule):
+        def update(self, network, batch, step):
+            if value is None:
+                return None
+            network.recurrent[0, 1] = value
+            return super().update(network, batch, step)
+
+    with pytest.raises(error, match=message):
+        make_trained(replace(SMALL, rule=Careless()))
+
+
 def test_rules_show_what_differs_from_the_default():
     assert repr(DendriticSlow(pruned=0.5)) == "DendriticSlow(pruned=0.5)"
     assert repr(Somatic()) == "Somatic()"
