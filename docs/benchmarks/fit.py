@@ -11,8 +11,9 @@ after a fit on a few rows that compiles.
 
 The first table says how long each takes to reach the EVlin of SPAMS after all its batches, or 99 %
 of it: the fastest measured fit that does. Peers are fitted with alpha 0.3 and with another alpha,
-where L0, the number of non-zero entries of a code, is closer to that of DendriticBalanceCoder: the
-more of them, the easier to reach an EVlin.
+at which images have about as many non-zero entries of a code, L0, as with DendriticBalanceCoder or
+more. The more of them, the easier to reach an EVlin, and short fits of DendriticBalanceCoder end
+with denser codes than long ones: compare times at equal L0 by the table of each task.
 """
 
 import math

@@ -22,6 +22,7 @@ import benchmark
 
 SCRIPTS = (
     "evaluation",
+    "accuracy",
     "tables",
     "defaults",
     "simulation",
@@ -31,7 +32,15 @@ SCRIPTS = (
     "startup",
     "where_time_goes",
 )
-WITH_DATA = ("evaluation", "defaults", "simulation", "transform", "fit", "where_time_goes")
+WITH_DATA = (
+    "evaluation",
+    "accuracy",
+    "defaults",
+    "simulation",
+    "transform",
+    "fit",
+    "where_time_goes",
+)
 HEAD = """# Benchmarks
 
 Written by `python docs/benchmarks/remake.py --data FOLDER` in an environment with

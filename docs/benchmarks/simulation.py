@@ -14,8 +14,9 @@ weights of neurons that spike only; Brian2 runs all stimuli in one simulation th
 in between, of which the loop over steps counts. The time to prepare is apart: of Brian2 to
 generate and build its code, of the package to load what numba has compiled before.
 
-Rate and decoder loss show that all simulate the same model: of the package the mean of 10 trials,
-of a peer one, with its difference to the package, paired over stimuli, in standard errors.
+Rate and decoder loss are to agree: of the package they are the mean of 10 trials, of a peer one,
+with its difference to the package, paired over stimuli, in standard errors. As all differences are
+to the same trials, they are not independent.
 """
 
 import json

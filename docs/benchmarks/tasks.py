@@ -115,9 +115,12 @@ def read_out(data, codes):
     return lambda codes: mean + (codes - mean_code) @ weights
 
 
-def classifier(codes, labels):
-    """Fit logistic regression on codes; return the function that gives its accuracy."""
-    scale = codes.std() or 1.0
+def classifier(codes, labels, scale=None):
+    """Fit logistic regression on codes; return the function that gives its accuracy.
+
+    Codes are divided by `scale`, None for their overall standard deviation.
+    """
+    scale = scale or codes.std() or 1.0
     model = LogisticRegression(max_iter=3000).fit(codes / scale, labels)
     return lambda codes, labels: model.score(codes / scale, labels)
 
