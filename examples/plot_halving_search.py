@@ -8,11 +8,13 @@ on to a new round with three times as many, until the best are left. The resourc
 out is ``max_iter``; each fit lets the noise fall over all its passes, however few.
 
 Only training data are searched; the test data are scored once, at the end, beside the defaults
-with as many passes.
+with as many passes. On digits the two differ by less than the standard error of a test accuracy,
+0.007: there is little to gain here.
 """
 
 # %%
 import argparse
+import warnings
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -21,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import HalvingGridSearchCV, train_test_split
@@ -53,6 +56,8 @@ grid = {
     "coder__learning_rule": [Dendritic(decoder_decay=decay) for decay in (0.03, 0.1, 0.3)],
 }
 PASSES = 27
+# Fits of the first rounds are too short for some candidates, and say so: it is what rounds are for.
+warnings.filterwarnings("ignore", category=ConvergenceWarning)
 search = HalvingGridSearchCV(
     pipeline,
     grid,

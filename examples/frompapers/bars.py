@@ -46,6 +46,8 @@ def reference(rule, p):
 parser = experiment.command_line(__doc__, scale=0.1, seeds=10)
 parser.add_argument("--points", type=float, nargs="+", default=POINTS, help="values of p (0 to 1)")
 options = parser.parse_args()
+if not all(0.0 <= p <= 1.0 for p in options.points):
+    parser.error("--points must be from 0 to 1")
 points = [{"rule": rule, "p": p} for rule in BARS for p in options.points]
 rows = experiment.run_all(measure, points, options)
 summary = experiment.summarise(rows, by=["rule", "p"])

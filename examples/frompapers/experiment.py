@@ -65,20 +65,18 @@ def command_line(description, *, scale, seeds, data=None):
     add = parser.add_argument
     add(
         "--scale",
-        type=_positive(float),
+        type=positive(float),
         default=scale,
         help=f"part of the published stimuli ({scale})",
     )
-    add(
-        "--seeds", type=_positive(int), default=seeds, help=f"number of seeds, 0, 1, ... ({seeds})"
-    )
-    add("--jobs", type=_positive(int), default=1, help="networks that learn at a time (1)")
+    add("--seeds", type=positive(int), default=seeds, help=f"number of seeds, 0, 1, ... ({seeds})")
+    add("--jobs", type=positive(int), default=1, help="networks that learn at a time (1)")
     add("--output", type=Path, default="results", help="folder for tables and figures (results)")
     if data is not None:
         folder = os.environ.get("SKDENDBAL_DATA")
         add(
             "--data",
-            type=Path,
+            type=_folder_with(data),
             default=folder,
             required=folder is None,
             help=f"folder with {data} (environment variable SKDENDBAL_DATA)",
@@ -86,7 +84,18 @@ def command_line(description, *, scale, seeds, data=None):
     return parser
 
 
-def _positive(number):
+def _folder_with(name):
+    def convert(text):
+        if not (Path(text) / name).is_file():
+            raise argparse.ArgumentTypeError(f"{text} does not hold {name}")
+        return Path(text)
+
+    return convert
+
+
+def positive(number):
+    """Return the conversion of a number of the command line that has to be above 0."""
+
     def convert(text):
         value = number(text)
         if not 0 < value < float("inf"):

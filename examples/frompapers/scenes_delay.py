@@ -42,8 +42,14 @@ def measure(train_images, test_images, firing_rate, parameter, rule, delay, vari
 parser = experiment.command_line(__doc__, scale=0.1, seeds=5, data="olshausen_scenes.npz")
 add = parser.add_argument
 add("--rate", type=float, choices=SCENES_DELAY_RATES, default=5.0, help="Hz of a neuron (5)")
-add("--delays", type=float, nargs="+", default=SCENES_DELAYS, help="ms")
-add("--variances", type=float, nargs="+", default=SCENES_DELAY_VARIANCES, help="sigma_inf^2")
+add("--delays", type=experiment.positive(float), nargs="+", default=SCENES_DELAYS, help="ms")
+add(
+    "--variances",
+    type=experiment.positive(float),
+    nargs="+",
+    default=SCENES_DELAY_VARIANCES,
+    help="sigma_inf^2",
+)
 add("--separate", action="store_true", help="steps of 0.1 ms whatever the delay")
 options = parser.parse_args()
 if options.separate and any(
