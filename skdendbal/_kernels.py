@@ -9,9 +9,10 @@ import math
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 
+import numba
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -129,7 +130,19 @@ def make_lines(decay, n_steps):
     return np.column_stack([chord, middle * (1.0 + rate * last / 2.0), -rate * middle])
 
 
-@njit(cache=True, nogil=True, inline="always")
+def compiled(**options):
+    """Decorate what numba compiles and keeps on disk, or in memory where it cannot write."""
+
+    def decorate(function):
+        try:
+            return numba.njit(cache=True, nogil=True, **options)(function)
+        except RuntimeError:  # neither beside this file nor in a folder of the user
+            return numba.njit(nogil=True, **options)(function)
+
+    return decorate
+
+
+@compiled(inline="always")
 def mix(z):
     """Finaliser of splitmix64: a bijection of 64-bit integers."""
     z = (z ^ (z >> S30)) * MIX_1
@@ -137,7 +150,7 @@ def mix(z):
     return z ^ (z >> S31)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def uniform(key, i):
     """Number i of the splitmix64 stream that starts at `key`, strictly inside (0, 1)."""
     h = mix(key + GOLDEN * np.uint64(i + 1))
@@ -154,13 +167,13 @@ def from_bits(typingctx, bits):
     return types.float32(types.int32), codegen
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def stream_key(seed, index):
     """Start of the random stream of presentation number `index`."""
     return mix(mix(np.uint64(seed) + GOLDEN) ^ (np.uint64(index) * MIX_1 + GOLDEN))
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def row_key(
     x,  # IN (n_features,) normalised row
     bits,  # TMP (n_features,) float64
@@ -176,7 +189,7 @@ def row_key(
     return h
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def normalise(
     row,  # IN (n_features,)
     scale,
@@ -187,7 +200,7 @@ def normalise(
         x[i] = min(max(row[i] / scale, -LIMIT), LIMIT)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def project(
     x,  # IN (n_in,)
     weights,  # IN (n_in, n_out)
@@ -249,7 +262,7 @@ def fma(typingctx, a, b, c):
     return types.float32(types.float32, types.float32, types.float32), codegen
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def bound_step(
     w,  # float32, weight of the new stimulus
     high,  # IN (n_filled,) float32
@@ -274,7 +287,7 @@ def bound_step(
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def bound_window(
     w,  # float32, weight of the new stimulus at the first step
     dw,  # float32, its growth from step to step
@@ -312,7 +325,7 @@ def bound_window(
     return total
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def below_hazard(value, a):
     """Whether a value is below ``log(1 + e^a)``, the hazard of a logit."""
     e = math.exp(min(a, SURE))
@@ -321,7 +334,7 @@ def below_hazard(value, a):
     return value < e
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def find_block(
     position,
     sums,  # IN (n_blocks,)
@@ -334,7 +347,7 @@ def find_block(
     return k, position
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@compiled(forceinline=True)
 def logit(
     unit,
     w,  # weight of the new stimulus
@@ -346,7 +359,7 @@ def logit(
     return stimulus[0, unit] + w * stimulus[1, unit] + decay * current[unit]
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@compiled(forceinline=True)
 def most_probable(
     w,  # weight of the new stimulus
     n_units,
@@ -365,7 +378,7 @@ def most_probable(
     return best, highest
 
 
-@njit(cache=True, nogil=True, forceinline=True, error_model="numpy")
+@compiled(forceinline=True, error_model="numpy")
 def thin_step(
     step,
     number,  # of random numbers used so far
@@ -407,7 +420,7 @@ def thin_step(
             position += start[j] - rest  # on to the next unit
 
 
-@njit(cache=True, nogil=True, forceinline=True, error_model="numpy")
+@compiled(forceinline=True, error_model="numpy")
 def draw_candidates(
     number,  # of random numbers used so far
     key,
@@ -456,7 +469,7 @@ def draw_candidates(
         n += 1
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@compiled(forceinline=True)
 def thin_window(
     first,  # step
     number,  # of random numbers used so far
@@ -488,7 +501,7 @@ def thin_window(
     return number, n_events, n_steps
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@compiled(forceinline=True)
 def keep_most_probable(
     w,  # weight of the new stimulus
     decay,  # of the current, up to the step of these spikes
@@ -508,7 +521,7 @@ def keep_most_probable(
     spikes[n_before, 1] = best
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@compiled(forceinline=True)
 def arrive(
     unit,
     decay,
@@ -521,7 +534,7 @@ def arrive(
         current[j] = decay * current[j] + gain * recurrent[unit, j]
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@compiled(forceinline=True)
 def until_arrival(
     step,
     n_steps,
@@ -534,7 +547,7 @@ def until_arrival(
     return n_steps
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def exchange(
     step,
     first,  # first and last + 1 of the spikes of this step
@@ -562,7 +575,7 @@ def exchange(
     return n_arrivals
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def sample(
     step,  # first step
     number,  # of random numbers used so far
@@ -679,7 +692,7 @@ def sample(
     return step, number, length, n_events, n_arrivals
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def begin(
     previous,  # IN (n_features,) normalised stimulus that fades out
     stimulus,  # IN (n_features,) normalised stimulus that fades in
@@ -707,7 +720,7 @@ def begin(
         scratch.due[t] = late[t].any()
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def rescale(
     factor,
     traces,  # INOUT (n_units,)
@@ -717,7 +730,7 @@ def rescale(
         traces[j] *= factor
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def open_sums(
     traces,  # IN (n_units,) before the first step
     tail_new,
@@ -736,7 +749,7 @@ def open_sums(
                 gram[j, k] += half * traces[k]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def add_spikes(
     n_events,
     events,  # IN (capacity, 2) step, unit
@@ -771,7 +784,7 @@ def add_spikes(
     return now
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def add_to_traces(
     n_events,
     events,  # IN (capacity, 2) step, unit
@@ -788,7 +801,7 @@ def add_to_traces(
     return now
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def turn(
     late,  # INOUT (n_rows, n_units)
     n_steps,
@@ -799,7 +812,7 @@ def turn(
         late[t] = before[(t + n_steps) % late.shape[0]]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def write_record(
     row,
     n_events,
@@ -817,7 +830,7 @@ def write_record(
     return n_spikes
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def present(
     X,  # IN (n_rows, n_features) raw rows, presented in this order
     scale,
@@ -885,7 +898,7 @@ def present(
     return n_spikes, n_arrivals
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def encode(
     X,  # IN (n_rows, n_features) raw rows
     scale,
@@ -925,7 +938,7 @@ def encode(
     return n_spikes
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def split(
     arrivals,  # IN (n_arrivals, 3) row, step, unit in order of time
     start,  # IN (n_rows, n_units) traces of each row at its start
@@ -961,7 +974,7 @@ def split(
     return n
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def learn_simultaneously(
     traces,  # IN (n_intervals, n_units) at the first step of each interval
     rows,  # IN (n_intervals,)

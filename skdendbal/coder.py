@@ -73,6 +73,7 @@ SILENT = 0.1  # a unit below this part of the target rate counts as silent
 TOLERATED = 0.2  # part of the units that may be silent or off the target rate without a warning
 RIDGE = 1e-3  # penalty of a decoder that is fitted again, relative to the mean square of codes
 TINY = 1e-12  # for codes that are all zero
+LARGE_OFFSET = 10.0  # of the mean of rows, in root mean squared deviations from it
 FAILED = 1.7  # learning has failed if the loss ends above this multiple of its minimum
 
 
@@ -152,7 +153,8 @@ class DendriticBalanceCoder(
     input_scale : float or "auto", default="auto"
         `X` is divided by it. "auto": the root mean squared row norm of the data of `fit`, or of
         the first call of `partial_fit` whose data are not all zero. It is one scalar: columns in
-        different units should be standardised first, as spikes go where variance is.
+        different units should be standardised first, as spikes go where variance is, and a mean
+        that is much larger than the deviations from it should be subtracted.
     shuffle : bool, default=True
         Whether `fit` presents the rows in a new random order in every pass.
     random_state : int, RandomState instance or None, default=None
@@ -337,7 +339,8 @@ class DendriticBalanceCoder(
         -----
         ConvergenceWarning
             If weights were hardly updated, learning ended before the horizon, neurons are silent
-            or miss their target rate, or the loss rose while the noise fell.
+            or miss their target rate, the loss rose while the noise fell, or `X` is the sum of a
+            large constant row and small deviations.
         """
         with _atomic(self):
             X = self._validate(X, reset=True)
@@ -378,7 +381,7 @@ class DendriticBalanceCoder(
             vars(self).update(attributes())
             if self.decoder == "refit":
                 self.components_ = self._refit_decoder(X)
-        self._warn_of_failure()
+        self._warn_of_failure(self.loss_curve_, _find_offset(X))
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -412,7 +415,7 @@ class DendriticBalanceCoder(
         Warns
         -----
         ConvergenceWarning
-            As in `fit`, once the horizon is over.
+            As in `fit` but for the last cause, once the horizon is over.
         """
         with _atomic(self):
             first = not self.__sklearn_is_fitted__()
@@ -432,7 +435,8 @@ class DendriticBalanceCoder(
                 _present(state, settings, X, np.arange(len(X)), scale, apply)
             vars(self).update(self._fitted(state, settings, scale, n_iter))
         if state.n_presentations >= horizon:
-            self._warn_of_failure()
+            # the loss may rise later for many reasons: other data, rates or noise
+            self._warn_of_failure(self.loss_curve_[: settings.points_per_horizon])
         return self
 
     def transform(self, X):
@@ -555,9 +559,9 @@ class DendriticBalanceCoder(
         """
         check_is_fitted(self)
         X = _as_float64(self._validate(X))
-        # In units of the scale, so that squares do not overflow.
-        scaled = X / self.scale_
-        errors = scaled - self._encode(X) @ (self.components_ / self.scale_)
+        exponent = max(_exponent(X), _exponent(self.components_))
+        scaled = np.ldexp(X, -exponent)
+        errors = scaled - self._encode(X) @ np.ldexp(self.components_, -exponent)
         deviations = scaled - scaled[0]  # exactly zero where all rows are equal
         deviations -= deviations.mean(axis=0)
         sse, ss = np.vdot(errors, errors), np.vdot(deviations, deviations)
@@ -622,12 +626,7 @@ class DendriticBalanceCoder(
                 f"{' for all neurons together' if rule.one_spike_per_step else ''}. "
                 "Lower rate or dt."
             )
-        if self.delay is not None and not self.dt <= self.delay < self.presentation_time:
-            raise ValueError(
-                f"delay={self.delay} ms must be at least dt={self.dt} ms and less than "
-                f"presentation_time={self.presentation_time} ms, so that spikes act on the "
-                "stimulus that evoked them: change it, or set delay=None for one step."
-            )
+        _check_delay(self.delay, self.presentation_time, self.dt)
         return network.Settings(
             n_components=int(n_components),
             rule=rule,
@@ -648,6 +647,7 @@ class DendriticBalanceCoder(
             return self._settings
         self._validate_params()
         _check_steps(self.presentation_time, self._settings.dt)
+        _check_delay(self._settings.delay, self.presentation_time, self._settings.dt)
         return replace(self._settings, presentation_time=float(self.presentation_time))
 
     def _check_change(self, settings):
@@ -675,8 +675,7 @@ class DendriticBalanceCoder(
     def _find_scale(self, X):
         if self.input_scale != "auto":
             return float(self.input_scale)
-        # Scaled by a power of two, so that squares neither overflow nor vanish.
-        _, exponent = np.frexp(max(float(X.max()), -float(X.min())))
+        exponent = _exponent(X)
         square = 0.0
         for rows in gen_batches(len(X), CHUNK):
             square += np.square(np.ldexp(_as_float64(X[rows]), -exponent)).sum()
@@ -738,13 +737,13 @@ class DendriticBalanceCoder(
         with Parallel(n_jobs=self.n_jobs, max_nbytes=None) as parallel:
             yield lambda *call: parallel(delayed(_apply)(call[0], each) for each in call[1])
 
-    def _warn_of_failure(self):
+    def _warn_of_failure(self, loss_curve, offset=0.0):
         """Warn once if learning failed, with its cause and a remedy."""
         settings = self._settings
         ratio = self.firing_rates_ / settings.rate
         off_target = int(((ratio < 0.5) | (ratio > 2.0)).sum())
-        whole = len(self.loss_curve_) // 10 * 10
-        losses = self.loss_curve_[:whole].reshape(-1, 10).mean(axis=1).tolist()
+        whole = len(loss_curve) // 10 * 10
+        losses = loss_curve[:whole].reshape(-1, 10).mean(axis=1).tolist()
         if self.n_steps_ < FEW_UPDATES:
             message = (
                 f"Weights were updated {self.n_steps_} times only: "
@@ -775,6 +774,12 @@ class DendriticBalanceCoder(
             message = (
                 f"The decoder loss rose from {min(losses):.3g} to {losses[-1]:.3g} while the "
                 "noise fell: neurons overshoot the input in turn. Raise noise."
+            )
+        elif offset > LARGE_OFFSET:
+            message = (
+                f"The mean of X is {offset:.3g} times as large as the deviations from it, so that "
+                "spikes stand for little else. Subtract it before, for example by "
+                "StandardScaler(with_std=False)."
             )
         else:
             return
@@ -924,6 +929,24 @@ class _Losses:
         return self.n_since >= n_iter_no_change
 
 
+def _exponent(X):
+    """Return the power of two by which X divided has squares that neither overflow nor vanish."""
+    return np.frexp(max(float(X.max()), -float(X.min())))[1]
+
+
+def _find_offset(X):
+    """Return the norm of the mean row, in root mean squared deviations from it."""
+    exponent = _exponent(X)
+    total, square = 0.0, 0.0
+    for rows in gen_batches(len(X), CHUNK):
+        block = np.ldexp(_as_float64(X[rows]), -exponent)
+        total, square = total + block.sum(axis=0), square + np.vdot(block, block)
+    mean = total / len(X)
+    offset = np.vdot(mean, mean)
+    variance = square / len(X) - offset
+    return math.sqrt(offset / variance) if variance > TINY * offset else 0.0  # equal rows
+
+
 def _present(state, settings, X, rows, scale, apply):
     """Let a network learn from some rows of X in the given order."""
     for chunk in gen_batches(len(rows), CHUNK):
@@ -945,6 +968,15 @@ def _check_steps(presentation_time, dt):
         raise ValueError(
             f"presentation_time={presentation_time} ms and dt={dt} ms make {n_steps:.3g} steps, "
             f"which must be from 1 to {MAX_STEPS}: change one of them."
+        )
+
+
+def _check_delay(delay, presentation_time, dt):
+    if delay is not None and not dt <= delay < presentation_time:
+        raise ValueError(
+            f"delay={delay} ms must be at least dt={dt} ms and less than "
+            f"presentation_time={presentation_time} ms, so that spikes act on the stimulus that "
+            "evoked them: change it, or set delay=None for one step."
         )
 
 

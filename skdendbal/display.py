@@ -79,8 +79,9 @@ class DictionaryDisplay:
         """
         components = check_array(self.components, dtype=np.float64, input_name="components")
         n, n_features = components.shape
-        height, width = self.image_shape or [math.isqrt(n_features)] * 2
-        if height * width != n_features:
+        square = (math.isqrt(n_features),) * 2
+        height, width = square if self.image_shape is None else self.image_shape
+        if height * width != n_features or height < 1:
             raise ValueError(
                 f"Components of {n_features} features are no images of image_shape="
                 f"{self.image_shape} (None: square): pass image_shape=(height, width) with "

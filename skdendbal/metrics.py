@@ -233,18 +233,20 @@ def sample_traces(
             f"every={every} ms is longer than presentation_time={presentation_time} ms: "
             "lower every to have at least one sample."
         )
-    steps = np.rint(spikes["time"] / dt).astype(np.int64)
+    steps = np.rint(spikes["time"] / dt)
     for name, found, parameter, limit in [
         ("row", spikes["row"], f"n_rows={n_rows}", n_rows),
         ("trial", spikes["trial"], f"n_trials={n_trials}", n_trials),
         ("unit", spikes["unit"], f"n_units={n_units}", n_units),
         ("step", steps, f"presentation_time={presentation_time}, dt={dt}", n_steps),
     ]:
-        if found.max(initial=0) >= limit:
+        outside = found[~((found >= 0) & (found < limit))]  # nan, too
+        if len(outside) > 0:
             raise ValueError(
-                f"spikes hold {name} {found.max()}, counted from 0, but {parameter}: "
+                f"spikes hold {name} {outside[0]:g}, counted from 0, but {parameter}: "
                 "pass what was presented."
             )
+    steps = steps.astype(np.int64)
     sample = steps // interval
     seen = sample < n_samples
     sample, steps, spikes = sample[seen], steps[seen], spikes[seen]

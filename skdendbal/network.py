@@ -125,6 +125,16 @@ class Settings:
         return self.batch_size * (1.0 + self.spikes_per_presentation) < self.n_components
 
     @property
+    def updates_per_point(self):
+        """Weight updates between points of the loss curve."""
+        return max(1, round(self.horizon / self.batch_size / LOSS_POINTS))
+
+    @property
+    def points_per_horizon(self):
+        """Points of the loss curve while the noise falls."""
+        return self.horizon // (self.batch_size * self.updates_per_point)
+
+    @property
     def fade(self):
         """Weight of the new stimulus at each step, shape (n_steps,)."""
         return np.minimum(1.0, np.arange(1, self.n_steps + 1) / (self.fading * self.n_steps))
@@ -804,6 +814,8 @@ def run(network, settings, X, scale=1.0, *, learn=True, record=False, apply=iter
                 _learn(network, settings, batch)
             else:
                 total += batch
+    if learn:
+        _check_finite(network, settings.rule)
     return None if learn else total, np.concatenate(spikes) if record else None
 
 
@@ -1004,8 +1016,7 @@ def _learn(network, settings, batch):
     network.spikes = kept * network.spikes + batch.counts
     network.time = kept * network.time + batch.n_steps * settings.dt
     network.error_steps += batch.n_steps
-    if network.n_updates % max(1, round(1 / (LOSS_POINTS * progress))) == 0:
-        _check_finite(network, rule)
+    if network.n_updates % settings.updates_per_point == 0:
         n_features = network.decoder.shape[0]
         network.loss_curve.append(0.5 * network.error / n_features / network.error_steps)
         network.error, network.error_steps = 0.0, 0

@@ -8,8 +8,8 @@ Learning rates are in 1/ms. `RULES` is the table of rules by name.
 import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from numbers import Real
-from typing import ClassVar
+from numbers import Integral, Real
+from typing import ClassVar, get_args, get_type_hints
 
 import numpy as np
 from scipy.linalg.blas import dsymm
@@ -79,19 +79,23 @@ class Rule:
         cls.__repr__ = Rule.__repr__  # where dataclasses would write a longer one
 
     def __post_init__(self):
-        for parameter in fields(self):
-            name, value = parameter.name, getattr(self, parameter.name)
-            if isinstance(parameter.default, str):
-                continue
-            if parameter.type is bool:
-                valid, expected = isinstance(value, (bool, np.bool_)), "True or False"
-            else:
-                low, high = RANGES.get(name, (0.0, 1e6))
-                valid = isinstance(value, Real) and low <= value <= high
-                expected = f"a number from {low:g} to {high:g}"
-                if parameter.default is None:
-                    valid, expected = valid or value is None, expected + ", or None"
-            if not valid:
+        hints = get_type_hints(type(self))
+        for name in (parameter.name for parameter in fields(self)):
+            value, kinds = getattr(self, name), get_args(hints[name]) or (hints[name],)
+            low, high = RANGES.get(name, (0.0, 1e6))
+            span = f"from {low:g} to {high:g}"
+            checks = {
+                float: (isinstance(value, Real) and low <= value <= high, f"a number {span}"),
+                int: (isinstance(value, Integral) and low <= value <= high, f"an integer {span}"),
+                bool: (isinstance(value, (bool, np.bool_)), "True or False"),
+                str: (isinstance(value, str), "a string"),
+                type(None): (value is None, "None"),
+            }
+            if not checks.keys() >= set(kinds):
+                continue  # a kind that a rule of a user's own checks itself
+            checks = [checks[kind] for kind in kinds]
+            if not any(valid for valid, _ in checks):
+                expected = ", or ".join(text for _, text in checks)
                 raise ValueError(f"{name}={value!r} must be {expected}.")
 
     def __repr__(self):

@@ -38,6 +38,7 @@ DOCUMENTED = {
     r"neurons are silent.* larger max_iter, or raise noise": "warning: silent neurons",
     r"miss their target rate.* larger max_iter, or raise noise": "warning: off the target rate",
     r"The decoder loss rose.* Raise noise": "warning: loss rose",
+    r"The mean of X is .* Subtract it before": "warning: large mean",
 }
 
 

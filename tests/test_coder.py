@@ -4,12 +4,14 @@ import copy
 import os
 import pickle
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 import warnings
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -44,6 +46,7 @@ from sklearn.utils.estimator_checks import (
     parametrize_with_checks,
 )
 
+import skdendbal
 from skdendbal import DendriticBalanceCoder
 from skdendbal.coder import _threads
 from skdendbal.rules import RULES, Dendritic, DendriticSlow, Somatic
@@ -975,6 +978,42 @@ def test_a_stream_says_so_once_its_horizon_is_over():
         coder.partial_fit(np.zeros((10, 3)))
 
 
+def test_a_stream_may_change_for_the_worse_without_a_warning():
+    coder = DendriticBalanceCoder(32, horizon=3000, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(2):
+            coder.partial_fit(DIGITS)
+        coder.set_params(noise=0.2)
+        for _ in range(5):
+            coder.partial_fit(DIGITS)
+    assert coder.loss_curve_[-10:].mean() > 2.0 * coder.loss_curve_[40:46].mean()
+
+
+def test_a_large_mean_of_the_data_is_said_to_be_the_cause():
+    coder = DendriticBalanceCoder(32, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="mean of X is 24.* Subtract it before"):
+        coder.fit(16.0 * DIGITS + 100.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        centred = StandardScaler(with_std=False).fit_transform(16.0 * DIGITS + 100.0)
+        assert coder.fit(centred).score(centred) > 0.8
+
+
+def test_presentations_to_code_must_be_longer_than_the_delay():
+    coder = DendriticBalanceCoder(8, delay=20.0, **FAST).fit(DIGITS)
+    coder.set_params(presentation_time=20.0)
+    with pytest.raises(ValueError, match=r"delay=20.0 ms must be .* presentation_time=20.0 ms"):
+        coder.transform(DIGITS[:3])
+
+
+def test_score_of_rows_far_off_the_scale_is_finite(digits_coder):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scores = [digits_coder.score(factor * DIGITS) for factor in (1e200, 1e-200)]
+    assert np.isfinite(scores).all()
+
+
 @pytest.mark.parametrize("batch_size", [1, 256, 1024])
 @pytest.mark.parametrize("n_components", [8, 64])
 def test_stability_of_small_and_large_batches(n_components, batch_size):
@@ -1079,6 +1118,19 @@ def test_what_compiles_and_what_loads_it_give_the_same_bits(tmp_path):
         for _ in range(2)
     )
     assert first == second
+
+
+def test_import_where_nothing_compiled_can_be_kept(tmp_path):
+    package = Path(skdendbal.__file__).parent
+    shutil.copytree(package, tmp_path / "skdendbal", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "skdendbal" / "__pycache__").touch()  # no folder, nor can one be made
+    env = {**os.environ, "PYTHONPATH": str(tmp_path), "HOME": os.devnull}
+    for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
+        env.pop(name, None)
+    script = "import skdendbal; print(skdendbal.__file__)"
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.startswith(str(tmp_path)), done.stderr
 
 
 class Recorder:

@@ -201,6 +201,23 @@ def test_traces_of_what_was_not_presented(parameter, value, message):
         metrics.sample_traces(**arguments | {parameter: value})
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("row", -1, "hold row -1"),
+        ("trial", -1, "hold trial -1"),
+        ("unit", -1, "hold unit -1"),
+        ("time", -20.0, "hold step -40"),
+        ("time", np.nan, "hold step nan"),
+    ],
+)
+def test_traces_of_spikes_before_the_first_of_all(name, value, message):
+    spikes = np.zeros(3, dtype=network.SPIKE)
+    spikes[name][1] = value
+    with pytest.raises(ValueError, match=message):
+        metrics.sample_traces(spikes, 9, 5, n_trials=3, **TIMES)
+
+
 # Correlations
 
 

@@ -1005,6 +1005,28 @@ def test_a_rule_of_ones_own_with_careless_update_is_refused(value, error, messag
         make_trained(replace(SMALL, rule=Careless()))
 
 
+@dataclass(frozen=True)
+class Annotated(Rule):
+    text: "str" = "a"  # as with `from __future__ import annotations`
+    some: "float | str | None" = None
+    flag: "bool" = False
+    number: int = 1
+
+
+def test_parameters_of_a_rule_are_what_their_annotations_say():
+    Annotated(text="b", some="c", flag=np.True_, number=np.int64(3))
+    Annotated(some=0.5)
+    for name, value, message in [
+        ("text", 3, "text=3 must be a string"),
+        ("some", -1.0, r"some=-1.0 must be a number from 0 to 1e\+06, or a string, or None"),
+        ("flag", 5.0, "flag=5.0 must be True or False"),
+        ("number", 1.5, "number=1.5 must be an integer from 0"),
+        ("decoder_rate", np.inf, "decoder_rate=inf must be a number"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            Annotated(**{name: value})
+
+
 def test_rules_show_what_differs_from_the_default():
     assert repr(DendriticSlow(pruned=0.5)) == "DendriticSlow(pruned=0.5)"
     assert repr(Somatic()) == "Somatic()"
