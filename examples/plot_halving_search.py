@@ -56,7 +56,7 @@ grid = {
     "coder__learning_rule": [Dendritic(decoder_decay=decay) for decay in (0.03, 0.1, 0.3)],
 }
 PASSES = 27
-# Fits of the first rounds are too short for some candidates, and say so: it is what rounds are for.
+# Fits of the first rounds are too short for some candidates, and say so.
 warnings.filterwarnings("ignore", category=ConvergenceWarning)
 search = HalvingGridSearchCV(
     pipeline,
