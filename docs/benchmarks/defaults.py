@@ -16,8 +16,8 @@ automatic value. Long learning shows whether a network stays good.
 More spikes, by rate, reconstruct better and are less sparse, in proportion to time; accuracy,
 whose means have standard errors of 0.006, 0.002 and 0.007, hardly depends on them from half the
 rate on, and falls by 0.01 to 0.02 at a quarter. Twice the noise costs images quality and
-sparseness, a quarter of it sparseness; half the noise codes as well as the default, which keeps a
-distance from where neurons overshoot the input in turn. Decay of the decoder costs some
+sparseness; half the noise codes as well as the default, which keeps a distance from where neurons
+fire above their target rate, as they begin to at a quarter. Decay of the decoder costs some
 reconstruction of images, whose own read-out it makes a few per cent too small, and gives much on
 signed data, for which learning goes astray without it; codes get sparser. Steps up to 0.5 ms,
 batches, homeostasis and faster annealing matter little; steps of 1 ms hold fewer spikes, and slow
