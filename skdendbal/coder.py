@@ -348,7 +348,8 @@ class DendriticBalanceCoder(
             max_iter = self.max_iter or math.ceil(MIN_PRESENTATIONS / n_samples)
             settings = self._make_settings(n_features, self.horizon or n_samples * max_iter)
             random_state = check_random_state(self.random_state)
-            scale = self._find_scale(X)
+            moments = _moments(X)
+            scale = self._find_scale(moments)
             state = network.initialise(settings, n_features, _draw_seed(random_state))
 
             def attributes():
@@ -381,7 +382,7 @@ class DendriticBalanceCoder(
             vars(self).update(attributes())
             if self.decoder == "refit":
                 self.components_ = self._refit_decoder(X)
-        self._warn_of_failure(self.loss_curve_, _find_offset(X))
+        self._warn_of_failure(self.loss_curve_, _offset(moments))
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -430,7 +431,7 @@ class DendriticBalanceCoder(
                 settings = self._make_settings(X.shape[1], horizon)
                 self._check_change(settings)
                 state, n_iter = copy.deepcopy(self._network), self.n_iter_ + 1
-            scale = self._find_scale(X) if state.is_blank else self.scale_
+            scale = self._find_scale(_moments(X)) if state.is_blank else self.scale_
             with self._workers(settings) as apply:
                 _present(state, settings, X, np.arange(len(X)), scale, apply)
             vars(self).update(self._fitted(state, settings, scale, n_iter))
@@ -672,15 +673,12 @@ class DendriticBalanceCoder(
                     "set it back, or call fit to start anew."
                 )
 
-    def _find_scale(self, X):
+    def _find_scale(self, moments):
         if self.input_scale != "auto":
             return float(self.input_scale)
-        exponent = _exponent(X)
-        square = 0.0
-        for rows in gen_batches(len(X), CHUNK):
-            square += np.square(np.ldexp(_as_float64(X[rows]), -exponent)).sum()
+        _, square, exponent = moments
         with np.errstate(over="ignore"):
-            scale = float(np.ldexp(np.sqrt(square / len(X)), exponent))
+            scale = float(np.ldexp(np.sqrt(square), exponent))
         return min(scale, np.finfo(np.float64).max) if scale > 0.0 else 1.0
 
     def _encode(self, X):
@@ -934,16 +932,21 @@ def _exponent(X):
     return np.frexp(max(float(X.max()), -float(X.min())))[1]
 
 
-def _find_offset(X):
-    """Return the norm of the mean row, in root mean squared deviations from it."""
+def _moments(X):
+    """Return mean and mean squared norm of rows, divided by a power of two; its exponent."""
     exponent = _exponent(X)
     total, square = 0.0, 0.0
     for rows in gen_batches(len(X), CHUNK):
         block = np.ldexp(_as_float64(X[rows]), -exponent)
-        total, square = total + block.sum(axis=0), square + np.vdot(block, block)
-    mean = total / len(X)
+        total, square = total + block.sum(axis=0), square + np.square(block).sum()
+    return total / len(X), square / len(X), exponent
+
+
+def _offset(moments):
+    """Return the norm of the mean row, in root mean squared deviations from it."""
+    mean, square, _ = moments
     offset = np.vdot(mean, mean)
-    variance = square / len(X) - offset
+    variance = square - offset
     return math.sqrt(offset / variance) if variance > TINY * offset else 0.0  # equal rows
 
 

@@ -243,7 +243,7 @@ def sample_traces(
         outside = found[~((found >= 0) & (found < limit))]  # nan, too
         if len(outside) > 0:
             raise ValueError(
-                f"spikes hold {name} {outside[0]:g}, counted from 0, but {parameter}: "
+                f"spikes hold {name} {outside[0]:.0f}, counted from 0, but {parameter}: "
                 "pass what was presented."
             )
     steps = steps.astype(np.int64)

@@ -151,7 +151,6 @@ def test_patches_kinds_of_images(whiten):
 
 
 def test_patches_default_images():
-    pytest.importorskip("PIL")
     X = make_patches(random_state=0)
     assert X.shape == (10_000, 64)
     assert np.isfinite(X).all()
@@ -193,7 +192,6 @@ def test_whitened_image_is_standardised(scale):
 
 
 def test_whitening_flattens_the_spectrum():
-    pytest.importorskip("PIL")
     side = 32
     f = np.hypot(*np.meshgrid(np.fft.fftfreq(side), np.fft.fftfreq(side)))
     low, mid = (0.04 <= f) & (f < 0.08), (0.2 <= f) & (f < 0.25)

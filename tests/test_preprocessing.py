@@ -1,4 +1,6 @@
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -125,10 +127,10 @@ def test_feature_names():
         OnOffSplitter().get_feature_names_out()
 
 
-@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize("frames", [pd, pl])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_data_frames(library, activation):
-    frames = pytest.importorskip(library)
+def test_data_frames(frames, activation):
+    library = frames.__name__
     frame = frames.DataFrame({"a": X[:, 0], "b": X[:, 1]})
     if not hasattr(StandardScaler().fit(frame), "feature_names_in_"):
         pytest.skip(f"this scikit-learn does not read the column names of this {library}")
@@ -143,8 +145,7 @@ def test_data_frames(library, activation):
 
 
 def test_pandas_index_is_kept():
-    frames = pytest.importorskip("pandas")
-    frame = frames.DataFrame(X, index=["s", "t"])
+    frame = pd.DataFrame(X, index=["s", "t"])
     frame.columns = ["a", "b", "c"]
     on_off = OnOffSplitter().set_output(transform="pandas").fit_transform(frame)
     assert list(on_off.index) == ["s", "t"]

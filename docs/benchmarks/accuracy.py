@@ -83,12 +83,10 @@ def measure(name, seed, options):
 
 def line(coder, rows):
     """Return a line of the first table: of the means over splits, their interval over seeds."""
-    seeds = {}
-    for row in rows:
-        seeds.setdefault(row["seed"], []).append(row)
+    seeds = benchmark.group(rows, "seed").values()
     cells = {"coder": coder}
     for measure in MEASURES:
-        means = [statistics.fmean(row[measure] for row in group) for group in seeds.values()]
+        means = [statistics.fmean(row[measure] for row in of_seed) for of_seed in seeds]
         digits = 1 if measure == "L0" else 4
         cells[measure] = (
             f"{statistics.fmean(means):.{digits}f} ± {benchmark.deviation(means):.{digits}f}"
@@ -132,52 +130,45 @@ def take_apart(name, options):
 
 def grid(rows):
     """Return the lines of the second table: dictionaries by encoders."""
-    lines = {}
-    for row in rows:
-        values = lines.setdefault(row["dictionary"], {}).setdefault(row["encoder"], [])
-        values.append((row["scaled"], row["as is"], row["L0"]))
-    encoders = {row["encoder"]: None for row in rows}  # in their order
+    cells = benchmark.group(rows, "dictionary", "encoder")
+    dictionaries, encoders = (benchmark.group(rows, name) for name in ("dictionary", "encoder"))
     return [
         {"dictionary": dictionary}
-        | {encoder: cell(cells[encoder]) if encoder in cells else None for encoder in encoders}
-        for dictionary, cells in lines.items()
+        | {encoder: cell(cells.get((dictionary, encoder))) for encoder in encoders}
+        for dictionary in dictionaries
     ]
 
 
-def cell(values):
+def cell(rows):
     """Return the better of the two mean accuracies, its standard error, and L0."""
-    scaled, as_is, n_active = zip(*values, strict=True)
-    best = max(scaled, as_is, key=statistics.fmean)
+    if rows is None:
+        return None
+    values = ([row[name] for row in rows] for name in ("scaled", "as is"))
+    best = max(values, key=statistics.fmean)
     error = benchmark.deviation(best) / len(best) ** 0.5
-    return f"{statistics.fmean(best):.4f} ± {error:.4f}, {statistics.fmean(n_active):.1f}"
+    n_active = statistics.fmean(row["L0"] for row in rows)
+    return f"{statistics.fmean(best):.4f} ± {error:.4f}, {n_active:.1f}"
 
 
 def main():
     """Measure."""
-    parser = benchmark.command_line(__doc__)
-    benchmark.add_data(parser)
-    add = parser.add_argument
-    add("--tasks", nargs="+", choices=list(SEEDS), help="default: all that have data")
-    options = benchmark.parse(parser)
-    names = options.tasks or [name for name in tasks.available(options.data) if name in SEEDS]
+    options = tasks.parse(benchmark.command_line(__doc__), SEEDS)
     report = benchmark.Report(options, __doc__)
     over_seeds, apart = [], []
-    for name in names:
+    for name in options.tasks:
         n_seeds = 2 if options.quick else SEEDS[name]
         rows = [
             row
             for seed in benchmark.progress(range(n_seeds), name)
             for row in measure(name, seed, options)
         ]
-        coders = {}
-        for row in rows:
-            coders.setdefault(row["coder"], []).append(row)
+        coders = benchmark.group(rows, "coder")
         n_splits = len({row["split"] for row in rows})
         title = f"{name}: {n_seeds} seeds, {n_splits} split{'s' * (n_splits > 1)}"
         report.table(title, [line(*each) for each in coders.items()])
         over_seeds += rows
     for name in APART if peers.HAS_SPAMS else ():
-        if name in names:
+        if name in options.tasks:
             rows = take_apart(name, options)
             report.table(f"{name}: dictionaries by encoders", grid(rows))
             apart += rows

@@ -137,6 +137,15 @@ def spread(seconds, unit=1.0):
     return f"{median} ({low}-{high})" if len(seconds) > 1 else median
 
 
+def group(rows, *names):
+    """Return the rows that share the values of some columns: a dict of these to lists."""
+    groups = {}
+    for row in rows:
+        key = tuple(row[name] for name in names)
+        groups.setdefault(key if len(names) > 1 else key[0], []).append(row)
+    return groups
+
+
 def interval(values):
     """Return mean ± standard deviation over splits as text; None of what was not measured."""
     if values[0] is None:

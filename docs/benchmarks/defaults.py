@@ -134,19 +134,14 @@ def line(folds):
 
 def main():
     """Sweep."""
-    parser = benchmark.command_line(__doc__)
-    benchmark.add_data(parser)
-    add = parser.add_argument
-    add("--tasks", nargs="+", choices=list(TASKS), help="default: all that have data")
-    options = benchmark.parse(parser)
-    names = options.tasks or [name for name in TASKS if options.data or name != "mnist-100"]
+    options = tasks.parse(benchmark.command_line(__doc__), TASKS)
     first = next(iter(SWEEPS))
     points = [(first, SWEEPS[first][0])]
     points += [(p, value) for p in SWEEPS for value in SWEEPS[p][1 : 2 if options.quick else None]]
     report = benchmark.Report(options, __doc__)
     rows = []
     DendriticBalanceCoder(4, max_iter=1, batch_size=4).fit(np.eye(8)).transform(np.eye(8))
-    for name in names:
+    for name in options.tasks:
         split = TASKS[name][0](options.data, 0)
         folds = [measure(name, *point, split) for point in benchmark.progress(points, name)]
         report.table(f"{name}, means of {FOLDS} folds", [line(each) for each in folds])

@@ -407,16 +407,11 @@ def plot_fields(case):
 
 def main():
     """Evaluate."""
-    parser = benchmark.command_line(__doc__)
-    benchmark.add_data(parser)
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, help="default: all that have data")
-    options = benchmark.parse(parser)
-    available = tasks.available(options.data)
-    names = options.tasks or [name for name in TASKS if name in available]
+    options = tasks.parse(benchmark.command_line(__doc__), TASKS)
     seeds = range(2 if options.quick else options.repeats)
     report = benchmark.Report(options, __doc__)
     raw = {part: [] for part in PARTS}
-    for name in names:
+    for name in options.tasks:
         rows = {part: [] for part in PARTS}
         for seed in seeds:
             with benchmark.log.status(f"{name}, split {seed}: fitting") as status:

@@ -90,10 +90,7 @@ def measure(name, options):
 
 def summarise(rows):
     """Return one line for every coder, alpha and length: mean quality and all times."""
-    groups = {}
-    for row in rows:
-        key = tuple(row[name] for name in ("task", "coder", "alpha", "length"))
-        groups.setdefault(key, []).append(row)
+    groups = benchmark.group(rows, "task", "coder", "alpha", "length")
     return [
         {
             "task": task,
@@ -153,13 +150,10 @@ def plot(lines, names):
 def main():
     """Measure."""
     parser = benchmark.command_line(__doc__)
-    benchmark.add_data(parser)
-    add = parser.add_argument
-    add("--tasks", nargs="+", choices=list(tasks.TASKS), help="default: all that have data")
-    options = benchmark.parse(parser)
+    options = tasks.parse(parser)
     if not peers.HAS_SPAMS:
         parser.error("SPAMS sets the goal: pip install spams-bin")
-    names = options.tasks or tasks.available(options.data)
+    names = options.tasks
     rows = [row for name in names for row in measure(name, options)]
     lines = summarise(rows)
     report = benchmark.Report(options, __doc__)

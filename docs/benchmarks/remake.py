@@ -32,15 +32,7 @@ SCRIPTS = (
     "startup",
     "where_time_goes",
 )
-WITH_DATA = (
-    "evaluation",
-    "accuracy",
-    "defaults",
-    "simulation",
-    "transform",
-    "fit",
-    "where_time_goes",
-)
+WITHOUT_DATA = ("tables", "growth", "startup")
 HEAD = """# Benchmarks
 
 Written by `python docs/benchmarks/remake.py --data FOLDER` in an environment with
@@ -99,7 +91,7 @@ def main():
     for name in options.only:
         command = [sys.executable, benchmark.FOLDER / f"{name}.py", "--output", options.output]
         command += ["--repeats", str(options.repeats)] + ["--quick"] * options.quick
-        if options.data and name in WITH_DATA:
+        if options.data and name not in WITHOUT_DATA:
             command += ["--data", options.data]
         if options.envs and name == "simulation":
             command += ["--envs", options.envs]

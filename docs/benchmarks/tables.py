@@ -102,9 +102,7 @@ def measure_all(name, X, y, model, repeats):
 
 def summarise(rows, score):
     """Return one line for every scaling and coder: means, totals and times of all splits."""
-    groups = {}
-    for row in rows:
-        groups.setdefault((row["scaling"], row["coder"]), []).append(row)
+    groups = benchmark.group(rows, "scaling", "coder")
     lines = []
     for (scaling, coder), group in groups.items():
         columns = {name: [row[name] for row in group] for name in group[0]}

@@ -20,6 +20,7 @@ Quality of codes on the test rows, of every coder alike:
 
 from dataclasses import dataclass, replace
 
+import benchmark
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -92,12 +93,22 @@ TASKS = {
     "mnist-256": (mnist, 256, 1),
     "scenes-200": (scenes, 200, 1),
 }
-WITHOUT_DATA = ("digits-64", "digits-100")  # tasks that need no folder
+NEED_FOLDER = ("mnist-100", "mnist-256", "scenes-200")
 
 
-def available(folder):
-    """Return the names of the tasks that can be loaded."""
-    return list(TASKS if folder else WITHOUT_DATA)
+def available(folder, names=TASKS):
+    """Return the names, of some, of the tasks that can be loaded."""
+    return [name for name in names if folder or name not in NEED_FOLDER]
+
+
+def parse(parser, names=TASKS):
+    """Return the options with `data` and `tasks`, by default all of some that have data."""
+    benchmark.add_data(parser)
+    add = parser.add_argument
+    add("--tasks", nargs="+", choices=list(names), help="default: all that have data")
+    options = benchmark.parse(parser)
+    options.tasks = options.tasks or available(options.data, names)
+    return options
 
 
 def explained(data, reconstruction, mean):

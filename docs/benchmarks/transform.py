@@ -90,9 +90,7 @@ def measure(name, seed, options):
 
 def summarise(rows):
     """Return one line for every coder: means over splits, and the times of all of them."""
-    groups = {}
-    for row in rows:
-        groups.setdefault((row["task"], row["coder"], row["setting"]), []).append(row)
+    groups = benchmark.group(rows, "task", "coder", "setting")
     lines = []
     for (task, coder, setting), group in sorted(groups.items()):
         line = {"task": task, "coder": coder, "setting": setting}
@@ -137,12 +135,10 @@ def plot(lines, names):
 def main():
     """Measure."""
     parser = benchmark.command_line(__doc__)
-    benchmark.add_data(parser)
     add = parser.add_argument
-    add("--tasks", nargs="+", choices=list(tasks.TASKS), help="default: all that have data")
     add("--seeds", type=benchmark.positive, help="splits of a task (5 of digits, else 1)")
-    options = benchmark.parse(parser)
-    names = options.tasks or tasks.available(options.data)
+    options = tasks.parse(parser)
+    names = options.tasks
     rows = []
     for name in names:
         n_splits = options.seeds or (1 if options.quick else tasks.TASKS[name][2])

@@ -125,9 +125,10 @@ def measure(setting, options):
 def summarise(rows, quality):
     """Return the lines of a setting: its parts, the largest first, and all."""
     n_spikes, n_presentations = rows[0]["spikes"], rows[0]["presentations"]
-    of_part = {}
-    for row in rows:
-        of_part.setdefault(row["part"], []).append(row["seconds"])
+    of_part = {
+        part: [row["seconds"] for row in group]
+        for part, group in benchmark.group(rows, "part").items()
+    }
     of_part = dict(sorted(of_part.items(), key=lambda item: -statistics.median(item[1])))
     calls = {row["part"]: row["calls"] for row in rows}
     total = [sum(seconds) for seconds in zip(*of_part.values(), strict=True)]
