@@ -67,6 +67,7 @@ def test_zero_is_white(sign, limits):
         (12, (1, 1), (3, 4)),
         (50, (25, 1), (25, 50)),
         (50, (1, 25), (25, 50)),
+        (5, np.array([2, 2]), (4, 6)),
     ],
 )
 def test_mosaic_of_any_images(n, image_shape, mosaic):
@@ -85,7 +86,7 @@ def test_mosaic_of_any_images(n, image_shape, mosaic):
     assert display.ax_.get_ylim() == (mosaic[0] - 0.5, -0.5)
 
 
-@pytest.mark.parametrize("image_shape", [None, (3, 4)])
+@pytest.mark.parametrize("image_shape", [None, (3, 4), (-2, -5)])
 def test_features_that_fill_no_image(image_shape):
     message = r"Components of 10 features .*pass image_shape=\(height, width\)"
     with pytest.raises(ValueError, match=message):
