@@ -30,7 +30,6 @@ from sklearn.model_selection import HalvingGridSearchCV, train_test_split
 from sklearn.pipeline import Pipeline
 
 from skdendbal import DendriticBalanceCoder
-from skdendbal.rules import Dendritic
 
 parser = argparse.ArgumentParser(description="Tune a coder by successive halving.")
 parser.add_argument("--output", type=Path, default=Path("halving"), help="folder for the figure")
@@ -49,11 +48,11 @@ pipeline = Pipeline(
 # %%
 # The search
 # ----------
-# Parameters of the rule are those of an object; everything else is a parameter of the coder.
+# A parameter of the learning rule is reached through the coder, like any other.
 grid = {
     "coder__rate": [6.0, 12.5, 25.0],
     "coder__noise": [0.0125, 0.025, 0.05],
-    "coder__learning_rule": [Dendritic(decoder_decay=decay) for decay in (0.03, 0.1, 0.3)],
+    "coder__learning_rule__decoder_decay": [0.03, 0.1, 0.3],
 }
 PASSES = 27
 # Fits of the first rounds are too short for some candidates, and say so.
@@ -88,7 +87,7 @@ for i, passes in enumerate(search.n_resources_):
             str(len(of_round)),
             f"{params['coder__rate']:g}",
             f"{params['coder__noise']:g}",
-            f"{params['coder__learning_rule'].decoder_decay:g}",
+            f"{params['coder__learning_rule__decoder_decay']:g}",
             f"{results['mean_test_score'][k]:.3f} +- {results['std_test_score'][k]:.3f}",
             f"{results['mean_fit_time'][k]:.2f}",
         )

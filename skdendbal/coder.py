@@ -3,24 +3,19 @@
 import copy
 import itertools
 import math
-import warnings
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
-from joblib.parallel import ThreadingBackend, get_active_backend
+from joblib import effective_n_jobs
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     _fit_context,
 )
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import (
     check_array,
     check_random_state,
@@ -31,7 +26,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import network
-from .rules import NOISE_RANGE, RULES, Rule
+from ._batch import LANES_PER_PART
+from ._defaults import auto_noise, auto_rate
+from ._diagnosis import EarlyStopping, count_silent, describe_failure, warn
+from ._parallel import OneBlasThread, as_kernel_array, threads, workers
+from ._timing import check_times
+from .rules import RULES, Rule
+from .settings import Neuron, Noise, Settings
 
 try:
     from sklearn.callback import CallbackSupportMixin
@@ -56,25 +57,15 @@ except ImportError:  # scikit-learn before 1.9
             return _NoCallbacks()
 
 
-MIN_PRESENTATIONS = 40_000  # of a fit with max_iter=None, and default horizon of partial_fit
-FIT_BLOCKS = 100  # callbacks are called up to this often during a fit
-AUTO_SPIKES = 800.0  # spikes a second of all neurons together, with rate="auto"
-AUTO_RATE = 50.0  # largest rate of a neuron in Hz, with rate="auto"
-AUTO_FILL = 0.5  # most spikes of all neurons together in a step, with rate="auto"
-AUTO_NOISE = 0.2  # noise level times spikes of all neurons in a time constant, with noise="auto"
-LARGEST_AUTO_NOISE = 0.3  # where few neurons spike less often
-NOISE_DELAY = 0.025  # time constants of delay that add as much variance as there is without
-CHUNK = 1024  # rows converted to float64 at once
-SHARES = 8  # of the rows to code for every thread, as threads are not equally quick
-LEAST = 8  # rows of a share
-MAX_STEPS = 1_000_000  # of a presentation
-FEW_UPDATES = 10  # fewer than these do not make a fit
-SILENT = 0.1  # a unit below this part of the target rate counts as silent
-TOLERATED = 0.2  # part of the units that may be silent or off the target rate without a warning
-RIDGE = 1e-3  # penalty of a decoder that is fitted again, relative to the mean square of codes
-TINY = 1e-12  # for codes that are all zero
-LARGE_OFFSET = 10.0  # of the mean of rows, in root mean squared deviations from it
-FAILED = 1.7  # learning has failed if the loss ends above this multiple of its minimum
+__all__ = ["DendriticBalanceCoder"]
+
+_MIN_PRESENTATIONS = 40_000  # of a fit with max_iter=None, and default horizon of partial_fit
+_MAX_CALLBACKS = 100  # during a fit whose blocks are shorter than _MAX_ROWS
+_MAX_ROWS = 1024  # converted to float64 at once
+_SHARES_PER_THREAD = 8  # of the rows to code, as threads are not equally quick
+_MIN_ROWS_PER_SHARE = 8
+_RIDGE = 1e-3  # penalty of a decoder that is fitted again, relative to the mean square of codes
+_TINY = 1e-12  # for codes that are all zero
 
 
 class DendriticBalanceCoder(
@@ -82,79 +73,88 @@ class DendriticBalanceCoder(
 ):
     """Sparse non-negative codes from a spiking network with dendritic balance.
 
-    A network of stochastic spiking neurons learns, online and with local plasticity, weights
-    with which its spike traces represent the input: ``codes @ components_`` is close to `X`.
-    Recurrent connections balance the input in every dendritic compartment, so that each
-    compartment's potential is the coding error of its own input, and a voltage-dependent rule
-    learns from it [1]_.
+    A network of stochastic spiking neurons learns weights such that its spike traces represent
+    the input: ``codes @ components_`` is close to `X`. It learns online and with local plasticity.
+    Recurrent connections balance the input in every dendritic compartment, so that the potential
+    of a compartment is the coding error of its own input, and a voltage-dependent rule learns from
+    it [1]_.
 
     Codes are firing rates in spikes per time constant `tau`: a code of 0.1 is about 10 Hz at
-    the default `tau` of 10 ms (times `to_hz_`). They are never negative.
+    the default `tau` of 10 ms (multiply by `to_hz_`). They are never negative.
+
+    The parameters come in four groups: what you tune (`n_components`, `rate`,
+    `presentation_time`), the model (`learning_rule` to `delay`), learning (`max_iter` to
+    `shuffle`) and running (`random_state`, `n_jobs`).
 
     Parameters
     ----------
     n_components : int, default=None
-        Number of neurons n_z. None: as many as there are features; the time of a batch grows
-        with the cube of either.
+        Number of neurons n_z. None uses one neuron per feature. A weight update costs
+        O(n_features * n_components^2), or O(n_components^3) if there are fewer features.
+    rate : float or "auto", default="auto"
+        Target firing rate rho of every neuron in Hz. Higher rates reconstruct better, with less
+        sparse codes. "auto" shares 800 spikes per second among all neurons, but gives none more
+        than 50 Hz: 12.5 Hz for 64 neurons. With `dt` above 0.625 ms the total is one spike in
+        every two steps.
+    presentation_time : float, default=100.0
+        Duration of a stimulus in ms. While learning, it fades in from the one before over the
+        first 30 %. A row to code fades in over half a time constant `tau`, at most half of its
+        presentation, and its code counts all spikes. You may change it after `fit` to code for
+        longer or shorter; all other parameters of the network take effect in the next `fit` or
+        `partial_fit`.
     learning_rule : {"dendritic", "dendritic-decay", "dendritic-slow", "dendritic-simultaneous", \
             "somatic", "somatic-unwhitened"} or Rule, default="dendritic"
-        Learning rule, by name or as an object of :mod:`skdendbal.rules` with rates of its own:
-        exact dendritic balance; dendritic balance that is learned, in three variants, for `X`
-        that is not negative, with n_features * n_components^2 weights and several times (the
-        simultaneous variant: dozens of times) as slow;
-        or somatic balance with Hebbian-like plasticity, the baseline that the others improve
-        on, in two variants.
-    rate : float or "auto", default="auto"
-        Target firing rate rho of every neuron in Hz. "auto" spreads 800 spikes a second over
-        the neurons, or one in every two steps of more than 0.625 ms, with at most 50 Hz each:
-        12.5 Hz for 64 neurons. Higher rates reconstruct better, with less sparse codes.
-    noise : float or "auto", default="auto"
+        Learning rule, by name, or as an object of :mod:`skdendbal.rules` with rates of its own.
+        "dendritic" is exact dendritic balance. The other "dendritic-..." rules learn dendritic
+        balance. They need data that are not negative, have n_features * n_components^2 weights and
+        are several times as slow ("dendritic-simultaneous": dozens of times). The "somatic..."
+        rules are somatic balance with Hebbian-like plasticity, the baseline that the others
+        improve on.
+    neuron : Neuron, default=None
+        How neurons spike and find their threshold. None is :class:`skdendbal.settings.Neuron` with
+        its defaults.
+    noise : float, "auto" or Noise, default="auto"
         Final noise level sigma of the membrane potential, relative to the scaled input, whose
         root mean squared row norm is 1. Larger values make spiking more random and codes less
-        sparse; with too small ones neurons overshoot the input in turn. "auto" is in proportion
-        to what a spike stands for: 0.2 by the number of spikes of all neurons in a time constant,
-        at most 0.3; that is 0.025 for 16 neurons or more with the other defaults. A `delay` needs
-        more noise: each 2.5 % of `tau` beyond a step adds that much variance.
+        sparse; if they are too small, neurons overshoot the input in turn. "auto" divides 0.2 by
+        the expected number of spikes of the whole network per time constant, and is at most 0.3.
+        With the other defaults and at least 16 neurons that gives 0.025. A longer `delay`
+        increases it: every 0.025 * `tau` beyond one step adds the same variance once more. A
+        :class:`skdendbal.settings.Noise` also says where the level starts and how it falls.
     dt : float, default=0.25
         Simulation step in ms.
     tau : float, default=10.0
         Time constant of membranes and spike traces in ms.
-    presentation_time : float, default=100.0
-        Duration of a stimulus in ms. While learning, it fades in from the one before over the
-        first 30 %. A row to code fades in over half a time constant `tau`, at most half of its
-        presentation, and its code counts all spikes. May be changed after `fit` to code for
-        longer or shorter; all other parameters of the network have their effect in the next `fit`
-        or `partial_fit`.
+    delay : float, default=None
+        Transmission delay of the recurrent connections in ms. It is at least `dt`, is rounded to a
+        multiple of it, and is less than `presentation_time`. None is one step.
     max_iter : int, default=None
         Number of passes over the data in `fit`. None: enough for 40,000 presentations.
     horizon : int, default=None
         Number of presentations over which the noise falls from its initial to its final level.
         None: all those of a `fit`, or 40,000 for `partial_fit`.
     tol : float, default=None
-        `fit` stops before `max_iter` when the decoder loss of `n_iter_no_change` passes in a row
-        is not below the least one so far by this part of it. Only passes that begin after the
-        horizon count, for which `horizon` has to be given: before, the noise still falls. None:
-        never.
+        Relative tolerance for early stopping. `fit` stops when the decoder loss has not improved
+        on its best value by at least `tol` (as a fraction) for `n_iter_no_change` passes. Only
+        passes that begin after the horizon count, because the noise still falls before; so
+        `horizon` has to be given. None: never.
     n_iter_no_change : int, default=5
-        See `tol`.
+        Number of passes without improvement after which `fit` stops, see `tol`.
     batch_size : int, default=64
-        Number of stimuli presented at once, each to a copy of the network with traces of its
-        own, before weights are updated. 1 is the published model.
+        Number of stimuli presented at once before the weights are updated, each to a copy of the
+        network with traces of its own. 1 is the published model.
     learning_rate : float, default=1.0
-        Factor on the learning rates of weights and decoder that belong to the rule.
-    delay : float, default=None
-        Transmission delay of the recurrent connections in ms, at least `dt` and rounded to a
-        multiple of it, less than `presentation_time`. None: one step.
+        Factor on the learning rates of the rule, which are those of the decoder and all weights.
     decoder : {"online", "refit"}, default="online"
         "online": `components_` are the decoder that the network learns with. "refit": `fit` ends
-        by coding the training data and replaces them by ridge regression of the data on their
-        codes. That reconstructs better, by some hundredths of explained variance; codes are the
-        same. `partial_fit` returns to the decoder of the network.
+        by coding the training data, and replaces `components_` by ridge regression of the data on
+        their codes. Codes stay the same, and explain some hundredths more of the variance.
+        `partial_fit` returns to the decoder of the network.
     input_scale : float or "auto", default="auto"
         `X` is divided by it. "auto": the root mean squared row norm of the data of `fit`, or of
-        the first call of `partial_fit` whose data are not all zero. It is one scalar: columns in
-        different units should be standardised first, as spikes go where variance is, and a mean
-        that is much larger than the deviations from it should be subtracted.
+        the first call of `partial_fit` whose data are not all zero. It is one scalar. If columns
+        have different units, standardise them first; otherwise columns with large values use up
+        all the spikes. Subtract a mean that is much larger than the deviations from it.
     shuffle : bool, default=True
         Whether `fit` presents the rows in a new random order in every pass.
     random_state : int, RandomState instance or None, default=None
@@ -171,14 +171,14 @@ class DendriticBalanceCoder(
         `decoder`.
     n_features_in_ : int
         Number of features seen during fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen during fit. Defined only when `X` has feature names that are
         all strings.
     n_iter_ : int
         Number of passes over data, those of `partial_fit` included.
     n_steps_ : int
-        Number of weight updates, one for every full batch. An unfinished batch waits for the
-        rows of the next `partial_fit`.
+        Number of weight updates, one for every full batch (not of time steps). An unfinished batch
+        waits for the rows of the next `partial_fit`.
     seed_ : int
         Seed of the network's random numbers.
     scale_ : float
@@ -187,22 +187,25 @@ class DendriticBalanceCoder(
         Firing rate of each neuron in Hz during the last stretch of learning: an average that
         decays over 5 % of the horizon.
     loss_curve_ : ndarray of shape (n_points,)
-        Decoder loss while learning, half the mean squared error of an entry of the scaled input
-        as read from the traces before the spikes of a step, over successive hundredths of the
-        horizon.
+        Decoder loss while learning, about 100 points over the horizon: half the mean squared error
+        of an entry of the scaled input, as read from the traces before the spikes of a step.
     n_silent_units_ : int
         Number of neurons whose firing rate is below a tenth of the target. Their thresholds keep
         falling while the network learns, until they fire: more presentations revive them, by
         `partial_fit` or a larger `max_iter`.
     weights_ : dict of str to ndarray
-        Weights beside the decoder, in units of the scaled input: "recurrent", row k what a spike
-        of neuron k adds to the potentials (W^T), and those of the rule: "feedforward" (F^T,
-        shape (n_features, n_components); none in exact balance, where it is the decoder) and
-        "dendritic" (entry [i, j, k] from neuron k onto the compartment of input i on neuron j),
-        for example.
+        Weights beside the decoder, in units of the scaled input, read-only. "recurrent": row k is
+        what a spike of neuron k adds to the potentials (W^T). Then those of the rule, for example
+        "feedforward" (F^T of shape (n_features, n_components); in exact balance there are none, as
+        the decoder serves) and "dendritic" (entry [i, j, k] from neuron k onto the compartment of
+        input i on neuron j).
     to_hz_ : float
         Factor from codes to firing rates in Hz, ``1000 (1 - exp(-dt / tau)) / dt``. Codes make
         up for the onset of a row, in which neurons fire more often.
+    network_ : Network
+        The network itself, see :mod:`skdendbal.network`. Writing to its arrays changes the coder.
+    settings_ : Settings
+        Its settings, in which every "auto" is a number.
 
     See Also
     --------
@@ -241,21 +244,36 @@ class DendriticBalanceCoder(
     True
     """
 
+    components_: np.ndarray
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+    n_iter_: int
+    n_steps_: int
+    seed_: int
+    scale_: float
+    firing_rates_: np.ndarray
+    loss_curve_: np.ndarray
+    n_silent_units_: int
+    to_hz_: float
+    network_: network.Network
+    settings_: Settings
+
     _parameter_constraints: ClassVar = {
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
-        "learning_rule": [StrOptions(set(RULES)), Rule],
         "rate": [Interval(Real, 0, np.inf, closed="neither"), StrOptions({"auto"})],
-        "noise": [Interval(Real, *NOISE_RANGE, closed="both"), StrOptions({"auto"})],
+        "presentation_time": [Interval(Real, 0, np.inf, closed="neither")],
+        "learning_rule": [StrOptions(set(RULES)), Rule],
+        "neuron": [Neuron, None],
+        "noise": [Interval(Real, *Noise.RANGE, closed="both"), StrOptions({"auto"}), Noise],
         "dt": [Interval(Real, 0, np.inf, closed="neither")],
         "tau": [Interval(Real, 0, 1e9, closed="right")],
-        "presentation_time": [Interval(Real, 0, np.inf, closed="neither")],
+        "delay": [Interval(Real, 0, np.inf, closed="neither"), None],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "horizon": [Interval(Integral, 1, None, closed="left"), None],
         "tol": [Interval(Real, 0, np.inf, closed="left"), None],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, 1e6, closed="both")],
-        "delay": [Interval(Real, 0, np.inf, closed="neither"), None],
         "decoder": [StrOptions({"online", "refit"})],
         "input_scale": [Interval(Real, 0, np.inf, closed="neither"), StrOptions({"auto"})],
         "shuffle": ["boolean"],
@@ -271,44 +289,82 @@ class DendriticBalanceCoder(
         self,
         n_components=None,
         *,
-        learning_rule="dendritic",
+        # what you tune
         rate="auto",
+        presentation_time=100.0,
+        # the model
+        learning_rule="dendritic",
+        neuron=None,
         noise="auto",
         dt=0.25,
         tau=10.0,
-        presentation_time=100.0,
+        delay=None,
+        # learning
         max_iter=None,
         horizon=None,
         tol=None,
         n_iter_no_change=5,
         batch_size=64,
         learning_rate=1.0,
-        delay=None,
         decoder="online",
         input_scale="auto",
         shuffle=True,
+        # running
         random_state=None,
         n_jobs=None,
     ):
         self.n_components = n_components
-        self.learning_rule = learning_rule
         self.rate = rate
+        self.presentation_time = presentation_time
+        self.learning_rule = learning_rule
+        self.neuron = neuron
         self.noise = noise
         self.dt = dt
         self.tau = tau
-        self.presentation_time = presentation_time
+        self.delay = delay
         self.max_iter = max_iter
         self.horizon = horizon
         self.tol = tol
         self.n_iter_no_change = n_iter_no_change
         self.batch_size = batch_size
         self.learning_rate = learning_rate
-        self.delay = delay
         self.decoder = decoder
         self.input_scale = input_scale
         self.shuffle = shuffle
         self.random_state = random_state
         self.n_jobs = n_jobs
+
+    def set_params(self, **params):
+        """Set parameters, those of `learning_rule`, `neuron` and `noise` included.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters of the estimator by name, and of the objects it takes as
+            ``learning_rule__decoder_decay``, ``neuron__one_spike_per_step`` or
+            ``noise__annealing``, for example. Such an object is replaced, not changed; a name or
+            number that stands for one becomes one.
+
+        Returns
+        -------
+        self : DendriticBalanceCoder
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter, or that of an object is out of its range.
+        """
+        nested = {}
+        for key in list(params):
+            name, _, parameter = key.partition("__")
+            if parameter and name in _PARAMETER_OBJECTS:
+                nested.setdefault(name, {})[parameter] = params.pop(key)
+        super().set_params(**params)
+        for name, changes in nested.items():
+            as_object = _PARAMETER_OBJECTS[name]
+            setattr(self, name, as_object(getattr(self, name)).with_params(**changes))
+        return self
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
@@ -345,7 +401,7 @@ class DendriticBalanceCoder(
         with _atomic(self):
             X = self._validate(X, reset=True)
             n_samples, n_features = X.shape
-            max_iter = self.max_iter or math.ceil(MIN_PRESENTATIONS / n_samples)
+            max_iter = self.max_iter or math.ceil(_MIN_PRESENTATIONS / n_samples)
             settings = self._make_settings(n_features, self.horizon or n_samples * max_iter)
             random_state = check_random_state(self.random_state)
             moments = _moments(X)
@@ -356,25 +412,26 @@ class DendriticBalanceCoder(
                 n_iter = math.ceil(state.n_presentations / n_samples)
                 return self._fitted(copy.deepcopy(state), settings, scale, n_iter)
 
-            n_batches = math.ceil(n_samples * max_iter / settings.batch_size)
-            block = settings.batch_size * math.ceil(n_batches / FIT_BLOCKS)
+            block = _block_size(n_samples * max_iter, settings.batch_size)
             n_blocks = math.ceil(n_samples * max_iter / block)
             context = self._init_callback_context(max_subtasks=n_blocks)
             context.call_on_fit_task_begin(estimator=self, X=X, y=y)
             order = random_state if self.shuffle else None
-            losses = _Losses(state, settings, n_samples)
+            stopping = None
+            if self.tol is not None:
+                stopping = EarlyStopping(
+                    state, settings, n_samples, self.tol, self.n_iter_no_change
+                )
             with self._workers(settings) as apply:
                 for rows in _presentation_order(n_samples, max_iter, block, order):
                     task = context.subcontext(task_name="presentations")
                     task.call_on_fit_task_begin(estimator=self, X=X, y=y)
-                    _present(state, settings, X, rows, scale, apply)
+                    network.learn(state, settings, as_kernel_array(X[rows]), scale, apply=apply)
                     if task.call_on_fit_task_end(
                         estimator=self, X=X, y=y, reconstruction_attributes=attributes
                     ):
                         break
-                    if self.tol is not None and losses.stand_still(
-                        self.tol, self.n_iter_no_change
-                    ):
+                    if stopping and stopping.is_due():
                         break
             context.call_on_fit_task_end(
                 estimator=self, X=X, y=y, reconstruction_attributes=attributes
@@ -382,7 +439,8 @@ class DendriticBalanceCoder(
             vars(self).update(attributes())
             if self.decoder == "refit":
                 self.components_ = self._refit_decoder(X)
-        self._warn_of_failure(self.loss_curve_, _offset(moments))
+        offset = _offset(moments)
+        warn(describe_failure(state, settings, self.loss_curve_, offset), stacklevel=3)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -419,10 +477,10 @@ class DendriticBalanceCoder(
             As in `fit` but for the last cause, once the horizon is over.
         """
         with _atomic(self):
-            first = not self.__sklearn_is_fitted__()
-            X = self._validate(X, reset=first)
-            horizon = self.horizon or MIN_PRESENTATIONS
-            if first:
+            is_first = not self.__sklearn_is_fitted__()
+            X = self._validate(X, reset=is_first)
+            horizon = self.horizon or _MIN_PRESENTATIONS
+            if is_first:
                 settings = self._make_settings(X.shape[1], horizon)
                 seed = _draw_seed(check_random_state(self.random_state))
                 state, n_iter = network.initialise(settings, X.shape[1], seed), 1
@@ -430,14 +488,16 @@ class DendriticBalanceCoder(
                 self._validate_params()  # they may have been set since
                 settings = self._make_settings(X.shape[1], horizon)
                 self._check_change(settings)
-                state, n_iter = copy.deepcopy(self._network), self.n_iter_ + 1
+                state, n_iter = copy.deepcopy(self.network_), self.n_iter_ + 1
             scale = self._find_scale(_moments(X)) if state.is_blank else self.scale_
             with self._workers(settings) as apply:
-                _present(state, settings, X, np.arange(len(X)), scale, apply)
+                for rows in gen_batches(len(X), _MAX_ROWS):
+                    network.learn(state, settings, as_kernel_array(X[rows]), scale, apply=apply)
             vars(self).update(self._fitted(state, settings, scale, n_iter))
         if state.n_presentations >= horizon:
             # the loss may rise later for many reasons: other data, rates or noise
-            self._warn_of_failure(self.loss_curve_[: settings.points_per_horizon])
+            loss_curve = self.loss_curve_[: settings.points_per_horizon]
+            warn(describe_failure(state, settings, loss_curve), stacklevel=3)
         return self
 
     def transform(self, X):
@@ -525,9 +585,9 @@ class DendriticBalanceCoder(
         X = self._validate(X)
         n_trials = check_scalar(n_trials, "n_trials", Integral, min_val=1)
         return network.simulate(
-            self._network,
+            self.network_,
             self._coding_settings(),
-            _as_float64(X),
+            as_kernel_array(X),
             self.scale_,
             seed=_draw_seed(check_random_state(random_state)),
             n_trials=n_trials,
@@ -548,7 +608,7 @@ class DendriticBalanceCoder(
         score : float
             ``1 - SSE / SS`` with the squared error SSE of the reconstruction and the sum SS of
             squares about the mean of `X`; 1 is perfect, higher is better. Where SS is zero it
-            is 1.0 for a perfect reconstruction and else 0.0, as in
+            is 1.0 for a perfect reconstruction and otherwise 0.0, as in
             :func:`~sklearn.metrics.r2_score`.
 
         Raises
@@ -559,7 +619,7 @@ class DendriticBalanceCoder(
             If `X` is not finite or has another number of features than in `fit`.
         """
         check_is_fitted(self)
-        X = _as_float64(self._validate(X))
+        X = as_kernel_array(self._validate(X))
         exponent = max(_exponent(X), _exponent(self.components_))
         scaled = np.ldexp(X, -exponent)
         errors = scaled - self._encode(X) @ np.ldexp(self.components_, -exponent)
@@ -568,8 +628,20 @@ class DendriticBalanceCoder(
         sse, ss = np.vdot(errors, errors), np.vdot(deviations, deviations)
         return float(1.0 - sse / ss) if ss > 0.0 else float(sse == 0.0)
 
+    @property
+    def weights_(self):
+        """Weights beside the decoder, by name; read-only."""
+        weights = {
+            name: values.view()
+            for name, values in self.network_.weights.items()
+            if name != "decoder"
+        }
+        for values in weights.values():
+            values.flags.writeable = False
+        return weights
+
     def __sklearn_is_fitted__(self):
-        return hasattr(self, "_network")
+        return hasattr(self, "network_")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -584,7 +656,7 @@ class DendriticBalanceCoder(
     def _validate(self, X, *, reset=False):
         if reset or not self._is_valid(X):
             X = validate_data(self, X, dtype=[np.float64, np.float32], reset=reset)
-        rule = self.learning_rule if reset else self._settings.rule
+        rule = self.learning_rule if reset else self.settings_.rule
         if _is_non_negative(rule) and X.min() < 0:
             raise ValueError(
                 f"Negative values in data passed to {type(self).__name__}: learning_rule={rule!r} "
@@ -594,76 +666,75 @@ class DendriticBalanceCoder(
         return X
 
     def _is_valid(self, X):
-        """Whether X is sure to pass validate_data, which takes longer than the code of a row."""
+        """Tell whether validate_data would accept X; it takes longer than the code of one row."""
         return (
             type(X) is np.ndarray
             and X.dtype in (np.float64, np.float32)
             and X.ndim == 2
-            and 0 < len(X) <= CHUNK  # so that memory stays flat
+            and 0 < len(X) <= _MAX_ROWS  # so that memory stays flat
             and X.shape[1] == self.n_features_in_
-            and not hasattr(self, "feature_names_in_")  # of which X has none: a warning is due
+            and not hasattr(self, "feature_names_in_")  # or a warning is due that X has none
             and np.isfinite(X).all()
         )
 
     def _make_settings(self, n_features, horizon):
         """Turn parameters into the settings of a network; refuse contradictions."""
-        _check_steps(self.presentation_time, self.dt)
+        check_times(self.dt, self.presentation_time, self.delay)
+        rule = _as_rule(self.learning_rule).scale_rates(self.learning_rate)
+        neuron, noise = _as_neuron(self.neuron), _as_noise(self.noise)
         n_components = n_features if self.n_components is None else self.n_components
         rate = self.rate
         if rate == "auto":
             rate = auto_rate(n_components, self.dt)
-        noise = self.noise
-        if noise == "auto":
-            late = 0.0 if self.delay is None else max(0.0, self.delay - self.dt)
-            noise = auto_noise(n_components, rate, self.tau, late)
-        rule = self.learning_rule
-        if isinstance(rule, str):
-            rule = RULES[rule]()
-        spikes_per_step = rate * 1e-3 * self.dt * (n_components if rule.one_spike_per_step else 1)
+        final = noise.final
+        if final == "auto":
+            extra_delay = 0.0 if self.delay is None else max(0.0, self.delay - self.dt)
+            final = auto_noise(n_components, rate, self.tau, extra_delay)
+        n_together = n_components if neuron.one_spike_per_step else 1
+        spikes_per_step = rate * 1e-3 * self.dt * n_together
         if spikes_per_step >= 1.0:
             raise ValueError(
                 f"rate={rate} Hz cannot be reached with dt={self.dt} ms: it needs "
                 f"{spikes_per_step:.3g} spikes a step, where less than 1 is possible"
-                f"{' for all neurons together' if rule.one_spike_per_step else ''}. "
+                f"{' for all neurons together' if neuron.one_spike_per_step else ''}. "
                 "Lower rate or dt."
             )
-        _check_delay(self.delay, self.presentation_time, self.dt)
-        return network.Settings(
+        return Settings(
             n_components=int(n_components),
             rule=rule,
+            neuron=neuron,
+            noise=noise.with_params(final=float(final)),
             rate=float(rate),
-            noise=float(noise),
             dt=float(self.dt),
             tau=float(self.tau),
             presentation_time=float(self.presentation_time),
             batch_size=int(self.batch_size),
-            learning_rate=float(self.learning_rate),
             horizon=int(horizon),
             delay=None if self.delay is None else float(self.delay),
         )
 
     def _coding_settings(self):
-        """Return the settings of the fit with the presentation time of now."""
-        if self.presentation_time == self._settings.presentation_time:
-            return self._settings
+        """Return the settings of the fit with the current presentation time."""
+        settings = self.settings_
+        if self.presentation_time == settings.presentation_time:
+            return settings
         self._validate_params()
-        _check_steps(self.presentation_time, self._settings.dt)
-        _check_delay(self._settings.delay, self.presentation_time, self._settings.dt)
-        return replace(self._settings, presentation_time=float(self.presentation_time))
+        check_times(settings.dt, self.presentation_time, settings.delay)
+        return replace(settings, presentation_time=float(self.presentation_time))
 
     def _check_change(self, settings):
         """Refuse changes that the network learned so far cannot follow."""
-        old = self._settings
+        old = self.settings_
         fixed = {
             "n_components": (old.n_components, settings.n_components),
             "batch_size": (old.batch_size, settings.batch_size),
             "learning_rule": (type(old.rule).__name__, type(settings.rule).__name__),
             "delay in steps": (old.delay_steps, settings.delay_steps),
-            "learning_rule.scaled_bias": (old.rule.scaled_bias, settings.rule.scaled_bias),
+            "neuron.scaled_bias": (old.neuron.scaled_bias, settings.neuron.scaled_bias),
         }
         if self.input_scale != "auto":
             fixed["input_scale"] = (self.scale_, self.input_scale)
-        if self._network.n_presentations % old.batch_size > 0:
+        if self.network_.batch is not None:
             for name in ("dt", "tau", "presentation_time"):
                 fixed[f"within a batch, {name}"] = (getattr(old, name), getattr(settings, name))
         for name, (before, now) in fixed.items():
@@ -686,163 +757,75 @@ class DendriticBalanceCoder(
         codes = np.empty((len(X), len(self.components_)), dtype=X.dtype)
         settings = self._coding_settings()
 
-        def encode(start, stop):
-            block = np.empty((stop - start, codes.shape[1]))
-            network.encode(
-                self._network,
-                settings,
-                _as_float64(X[start:stop]),
-                self.scale_,
-                seed=self.seed_,
-                out=block,
-            )
-            codes[start:stop] = block
+        def encode_rows(start, stop):
+            rows = as_kernel_array(X[start:stop])
+            out = np.empty((stop - start, codes.shape[1]))
+            network.encode(self.network_, settings, rows, self.scale_, seed=self.seed_, out=out)
+            codes[start:stop] = out
 
         n_jobs = min(effective_n_jobs(self.n_jobs), len(X))
-        size = CHUNK
+        size = _MAX_ROWS
         if n_jobs > 1:
-            size = min(CHUNK, max(LEAST, math.ceil(len(X) / n_jobs / SHARES)))
+            share = math.ceil(len(X) / n_jobs / _SHARES_PER_THREAD)
+            size = min(size, max(_MIN_ROWS_PER_SHARE, share))
         cuts = [*range(0, len(X), size), len(X)]
-        with _threads(n_jobs) as apply:
-            for _ in apply(encode, itertools.pairwise(cuts)):
+        with threads(n_jobs) as apply:
+            for _ in apply(encode_rows, itertools.pairwise(cuts)):
                 pass
         return codes
 
-    @network.OneBlasThread()
+    @OneBlasThread()
     def _refit_decoder(self, X):
         """Return components that reconstruct X from its codes, by ridge regression."""
         n_components, n_features = self.components_.shape
-        gram = np.zeros((n_components, n_components))
-        cross = np.zeros((n_components, n_features))
-        for rows in gen_batches(len(X), CHUNK):
-            block = _as_float64(X[rows])
-            codes = self._encode(block)
-            gram += codes.T @ codes
-            cross += codes.T @ (block / self.scale_)
-        gram.flat[:: n_components + 1] += RIDGE * gram.trace() / n_components + TINY
-        return np.linalg.solve(gram, cross) * self.scale_
+        sum_zz = np.zeros((n_components, n_components))
+        sum_zx = np.zeros((n_components, n_features))
+        for rows in gen_batches(len(X), _MAX_ROWS):
+            x = as_kernel_array(X[rows])
+            codes = self._encode(x)
+            sum_zz += codes.T @ codes
+            sum_zx += codes.T @ (x / self.scale_)
+        sum_zz.flat[:: n_components + 1] += _RIDGE * sum_zz.trace() / n_components + _TINY
+        return np.linalg.solve(sum_zz, sum_zx) * self.scale_
 
-    @contextmanager
     def _workers(self, settings):
-        """Give what applies a function to many arguments, by workers if they are of use."""
-        n_jobs = 1 if settings.batch_size <= network.PART else effective_n_jobs(self.n_jobs)
-        if n_jobs == 1 or isinstance(get_active_backend(prefer="threads")[0], ThreadingBackend):
-            with _threads(n_jobs) as apply:
-                yield apply
-            return
-        # Arguments go in a tuple, as dask would store arrays on workers, whose death loses them;
-        # and never through files, which joblib does not write again when an array has changed.
-        with Parallel(n_jobs=self.n_jobs, max_nbytes=None) as parallel:
-            yield lambda *call: parallel(delayed(_apply)(call[0], each) for each in call[1])
-
-    def _warn_of_failure(self, loss_curve, offset=0.0):
-        """Warn once if learning failed, with its cause and a remedy."""
-        settings = self._settings
-        ratio = self.firing_rates_ / settings.rate
-        off_target = int(((ratio < 0.5) | (ratio > 2.0)).sum())
-        whole = len(loss_curve) // 10 * 10
-        losses = loss_curve[:whole].reshape(-1, 10).mean(axis=1).tolist()
-        if self.n_steps_ < FEW_UPDATES:
-            message = (
-                f"Weights were updated {self.n_steps_} times only: "
-                f"{self._network.n_presentations} presentations fill as many batches of "
-                f"{settings.batch_size}. Present more by a larger max_iter or "
-                "further calls of partial_fit, or start anew with a smaller batch_size."
-            )
-        elif self._network.n_presentations < settings.horizon:
-            message = (
-                f"Learning ended after {self._network.n_presentations} of "
-                f"horizon={settings.horizon} presentations, with a noise level of "
-                f"{math.sqrt(self._network.variance):.3g} that was to fall to "
-                f"{settings.noise:.3g}. Lower horizon or raise max_iter."
-            )
-        elif self.n_silent_units_ > TOLERATED * settings.n_components:
-            message = (
-                f"{self.n_silent_units_} of {settings.n_components} neurons are silent, below a "
-                f"tenth of their target rate of {settings.rate:.3g} Hz. Give them more time with "
-                "a larger max_iter, or raise noise."
-            )
-        elif off_target > TOLERATED * settings.n_components:
-            message = (
-                f"{off_target} of {settings.n_components} neurons miss their target rate of "
-                f"{settings.rate:.3g} Hz by more than a factor of 2. Give them more time with a "
-                "larger max_iter, or raise noise."
-            )
-        elif losses and losses[-1] > FAILED * min(losses):
-            message = (
-                f"The decoder loss rose from {min(losses):.3g} to {losses[-1]:.3g} while the "
-                "noise fell: neurons overshoot the input in turn. Raise noise."
-            )
-        elif offset > LARGE_OFFSET:
-            message = (
-                f"The mean of X is {offset:.3g} times as large as the deviations from it, so that "
-                "spikes stand for little else. Subtract it before, for example by "
-                "StandardScaler(with_std=False)."
-            )
-        else:
-            return
-        warnings.warn(message, ConvergenceWarning, stacklevel=4)  # at the call of fit
+        """Return a context that gives what presents parts of a batch, by workers if of use."""
+        return workers(1 if settings.batch_size <= LANES_PER_PART else self.n_jobs)
 
     @staticmethod
     def _fitted(state, settings, scale, n_iter):
         """Return the fitted attributes that belong to a network."""
-        rates = state.firing_rates
+        record = state.record
+        firing_rates = record.firing_rates
         return {
             "components_": state.decoder.T * scale,
             "n_iter_": n_iter,
             "n_steps_": state.n_updates,
             "seed_": state.seed,
             "scale_": scale,
-            "firing_rates_": rates,
-            "loss_curve_": np.array(state.loss_curve),
-            "n_silent_units_": int((rates < SILENT * settings.rate).sum()) * (state.time > 0.0),
+            "firing_rates_": firing_rates,
+            "loss_curve_": np.array(record.loss_curve),
+            "n_silent_units_": count_silent(firing_rates, settings.rate) * (record.time > 0.0),
             "to_hz_": 1e3 / settings.trace_per_spike / settings.dt,
-            "weights_": {"recurrent": state.recurrent, **state.weights},
-            "_network": state,
-            "_settings": settings,
+            "network_": state,
+            "settings_": settings,
         }
 
 
-def auto_rate(n_components, dt):
-    """Return the target rate in Hz that "auto" stands for.
-
-    Parameters
-    ----------
-    n_components : int
-        Number of neurons.
-    dt : float
-        Simulation step in ms.
-
-    Returns
-    -------
-    rate : float
-        The same for every neuron.
-    """
-    return min(min(AUTO_SPIKES, AUTO_FILL * 1e3 / dt) / n_components, AUTO_RATE)
+def _as_rule(value):
+    return RULES[value]() if isinstance(value, str) else value
 
 
-def auto_noise(n_components, rate, tau, late=0.0):
-    """Return the final noise level that "auto" stands for.
+def _as_neuron(value):
+    return Neuron() if value is None else value
 
-    Parameters
-    ----------
-    n_components : int
-        Number of neurons.
-    rate : float
-        Target rate in Hz.
-    tau : float
-        Time constant in ms.
-    late : float, default=0.0
-        Delay of spikes beyond one step in ms.
 
-    Returns
-    -------
-    noise : float
-        In units of the scaled input.
-    """
-    spikes = n_components * rate * 1e-3 * tau
-    noise = AUTO_NOISE / spikes * math.sqrt(1.0 + late / (NOISE_DELAY * tau))
-    return max(NOISE_RANGE[0], min(noise, LARGEST_AUTO_NOISE))
+def _as_noise(value):
+    return value if isinstance(value, Noise) else Noise(value)
+
+
+# what turns the parameters that may be objects into objects
+_PARAMETER_OBJECTS = {"learning_rule": _as_rule, "neuron": _as_neuron, "noise": _as_noise}
 
 
 @contextmanager
@@ -850,11 +833,7 @@ def _atomic(estimator):
     """Leave fitted attributes as they were when the body does not finish."""
 
     def fitted():
-        return {
-            name: value
-            for name, value in vars(estimator).items()
-            if name.endswith("_") or name in ("_network", "_settings")
-        }
+        return {name: value for name, value in vars(estimator).items() if name.endswith("_")}
 
     before = fitted()
     try:
@@ -866,67 +845,6 @@ def _atomic(estimator):
         raise
 
 
-@contextmanager
-def _threads(n_jobs):
-    """Give what applies a function to many arguments, in threads of which this one is the first.
-
-    joblib looks after its threads every 10 ms, in which a batch would long be done; and waking one
-    thread less saves a tenth of the time of a batch.
-    """
-    if n_jobs == 1:
-        yield itertools.starmap
-        return
-
-    def apply(function, arguments):
-        waiting, stops = deque(enumerate(arguments)), [None] * n_jobs
-        results = [None] * len(waiting)
-        waiting.extend(stops)
-
-        def work():
-            try:
-                for i, each in iter(waiting.popleft, None):
-                    results[i] = function(*each)
-            finally:
-                waiting.extendleft(stops)  # where this one fails, the others stop
-
-        try:
-            others = [pool.submit(work) for _ in range(min(n_jobs, len(results)) - 1)]
-            work()
-            for other in others:
-                other.result()
-        finally:
-            waiting.extendleft(stops)
-        return results
-
-    pool = ThreadPoolExecutor(n_jobs - 1)
-    try:
-        yield apply
-    finally:
-        pool.shutdown(wait=False)  # an interrupt does not wait for what the others are at
-
-
-class _Losses:
-    """The decoder loss of successive passes, once the noise has fallen."""
-
-    def __init__(self, state, settings, n_samples):
-        self.state, self.n_samples = state, n_samples
-        self.next = settings.horizon + n_samples  # where the pass under way ends
-        self.n_points = None  # of the loss curve before this pass
-        self.least, self.n_since = np.inf, 0
-
-    def stand_still(self, tol, n_iter_no_change):
-        """Tell whether so many passes in a row were no better than before, by a part of it."""
-        curve, now = self.state.loss_curve, self.state.n_presentations
-        if self.n_points is None and now >= self.next - self.n_samples:
-            self.n_points = len(curve)
-        if now >= self.next and len(curve) > self.n_points:
-            loss = np.mean(curve[self.n_points :])
-            better = loss < (1.0 - tol) * self.least
-            self.least, self.n_since = min(loss, self.least), 0 if better else self.n_since + 1
-            self.next, self.n_points = now + self.n_samples, len(curve)
-        return self.n_since >= n_iter_no_change
-
-
 def _exponent(X):
     """Return the power of two by which X divided has squares that neither overflow nor vanish."""
     return np.frexp(max(float(X.max()), -float(X.min())))[1]
@@ -936,9 +854,9 @@ def _moments(X):
     """Return mean and mean squared norm of rows, divided by a power of two; its exponent."""
     exponent = _exponent(X)
     total, square = 0.0, 0.0
-    for rows in gen_batches(len(X), CHUNK):
-        block = np.ldexp(_as_float64(X[rows]), -exponent)
-        total, square = total + block.sum(axis=0), square + np.square(block).sum()
+    for rows in gen_batches(len(X), _MAX_ROWS):
+        x = np.ldexp(as_kernel_array(X[rows]), -exponent)
+        total, square = total + x.sum(axis=0), square + np.square(x).sum()
     return total / len(X), square / len(X), exponent
 
 
@@ -947,17 +865,7 @@ def _offset(moments):
     mean, square, _ = moments
     offset = np.vdot(mean, mean)
     variance = square - offset
-    return math.sqrt(offset / variance) if variance > TINY * offset else 0.0  # equal rows
-
-
-def _present(state, settings, X, rows, scale, apply):
-    """Let a network learn from some rows of X in the given order."""
-    for chunk in gen_batches(len(rows), CHUNK):
-        network.run(state, settings, _as_float64(X[rows[chunk]]), scale, apply=apply)
-
-
-def _apply(function, arguments):
-    return function(*arguments)
+    return math.sqrt(offset / variance) if variance > _TINY * offset else 0.0  # equal rows
 
 
 def _is_non_negative(rule):
@@ -965,31 +873,14 @@ def _is_non_negative(rule):
     return getattr(RULES.get(rule) if isinstance(rule, str) else rule, "non_negative", False)
 
 
-def _check_steps(presentation_time, dt):
-    n_steps = presentation_time / dt
-    if not 1.0 <= n_steps <= MAX_STEPS:
-        raise ValueError(
-            f"presentation_time={presentation_time} ms and dt={dt} ms make {n_steps:.3g} steps, "
-            f"which must be from 1 to {MAX_STEPS}: change one of them."
-        )
-
-
-def _check_delay(delay, presentation_time, dt):
-    if delay is not None and not dt <= delay < presentation_time:
-        raise ValueError(
-            f"delay={delay} ms must be at least dt={dt} ms and less than "
-            f"presentation_time={presentation_time} ms, so that spikes act on the stimulus that "
-            "evoked them: change it, or set delay=None for one step."
-        )
-
-
 def _draw_seed(random_state):
     return int(random_state.randint(np.iinfo(np.int32).max))
 
 
-def _as_float64(X):
-    """Rows as the kernels take them; they are compiled for writable arrays only."""
-    return np.require(X, np.float64, "CW")
+def _block_size(n_presentations, batch_size):
+    """Return the number of rows to learn between callbacks: whole batches, up to _MAX_ROWS."""
+    n_batches = math.ceil(n_presentations / batch_size)
+    return batch_size * max(1, min(_MAX_ROWS // batch_size, math.ceil(n_batches / _MAX_CALLBACKS)))
 
 
 def _presentation_order(n_samples, n_iter, size, random_state):

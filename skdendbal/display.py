@@ -8,7 +8,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 
 __all__ = ["DictionaryDisplay", "RasterDisplay"]
 
-SEPARATOR = {"color": "0.6", "linewidth": 1.0}
+_SEPARATOR = {"color": "0.6", "linewidth": 1.0}
 
 
 class DictionaryDisplay:
@@ -105,10 +105,10 @@ class DictionaryDisplay:
             interpolation="nearest",
         )
         right, bottom = columns * width - 0.5, rows * height - 0.5
-        ax.vlines(np.arange(1, columns) * width - 0.5, -0.5, bottom, **SEPARATOR)
-        ax.hlines(np.arange(1, rows) * height - 0.5, -0.5, right, **SEPARATOR)
+        ax.vlines(np.arange(1, columns) * width - 0.5, -0.5, bottom, **_SEPARATOR)
+        ax.hlines(np.arange(1, rows) * height - 0.5, -0.5, right, **_SEPARATOR)
         ax.set(xticks=[], yticks=[])
-        ax.spines[:].set(**SEPARATOR)
+        ax.spines[:].set(**_SEPARATOR)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
@@ -145,7 +145,7 @@ class DictionaryDisplay:
         >>> from skdendbal import DendriticBalanceCoder
         >>> from skdendbal.display import DictionaryDisplay
         >>> X, _ = load_digits(return_X_y=True)
-        >>> coder = DendriticBalanceCoder(n_components=16, random_state=0).fit(X)
+        >>> coder = DendriticBalanceCoder(n_components=16, max_iter=2, random_state=0).fit(X)
         >>> DictionaryDisplay.from_estimator(coder).im_.get_array().shape
         (32, 32)
         """
@@ -226,7 +226,7 @@ class RasterDisplay:
         spikes, unit = self.spikes, self.spikes["unit"]
         time = spikes["row"] * self.presentation_time + spikes["time"]
         onsets = np.arange(self.n_rows + 1) * self.presentation_time
-        ax.vlines(onsets[1:-1], -0.5, self.n_units - 0.5, **SEPARATOR)
+        ax.vlines(onsets[1:-1], -0.5, self.n_units - 0.5, **_SEPARATOR)
         self.lines_ = ax.vlines(time, unit - 0.4, unit + 0.4, color="k", linewidth=1.0)
         ax.set(
             xlim=(0.0, onsets[-1]),
@@ -273,7 +273,7 @@ class RasterDisplay:
         >>> from skdendbal import DendriticBalanceCoder
         >>> from skdendbal.display import RasterDisplay
         >>> X, _ = load_digits(return_X_y=True)
-        >>> coder = DendriticBalanceCoder(n_components=16, random_state=0).fit(X)
+        >>> coder = DendriticBalanceCoder(n_components=16, max_iter=2, random_state=0).fit(X)
         >>> display = RasterDisplay.from_estimator(coder, X[:5], random_state=0)
         >>> display.ax_.get_xlim()
         (np.float64(0.0), np.float64(500.0))

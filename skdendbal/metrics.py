@@ -1,8 +1,8 @@
 """Measures of a code: loss, rates, correlations, balance, sparseness, dictionary recovery.
 
 Symbols follow Mikulasch, Rudelt & Priesemann, PNAS 118(50) e2021925118 (2021). Times are in ms,
-firing rates in Hz. ``sums`` are those that :func:`skdendbal.network.run` returns with
-``learn=False``, so that traces include the spikes of their own step.
+firing rates in Hz. ``sums`` are those that :func:`skdendbal.network.evaluate` returns: traces
+include the spikes of their own step.
 """
 
 from numbers import Integral, Real
@@ -24,8 +24,8 @@ __all__ = [
     "treves_rolls",
 ]
 
-COUNT = [Interval(Integral, 1, None, closed="left")]
-POSITIVE = [Interval(Real, 0, None, closed="neither")]
+_COUNT = [Interval(Integral, 1, None, closed="left")]
+_POSITIVE = [Interval(Real, 0, None, closed="neither")]
 
 
 def decoder_loss(sums, decoder):
@@ -37,8 +37,8 @@ def decoder_loss(sums, decoder):
     Parameters
     ----------
     sums : object
-        Sums over steps: attributes `n_steps`, `square` (of ``|x|^2``), `cross` (of ``x z^T``,
-        shape (n_features, n_units)) and `gram` (of ``z z^T``, shape (n_units, n_units)).
+        Sums over steps: attributes `n_steps`, `sum_xx` (of ``|x|^2``), `sum_xz` (of ``x z^T``,
+        shape (n_features, n_units)) and `sum_zz` (of ``z z^T``, shape (n_units, n_units)).
     decoder : array-like of shape (n_features, n_units)
         Decoder weights D in the units of `sums`.
 
@@ -50,7 +50,7 @@ def decoder_loss(sums, decoder):
     Raises
     ------
     ValueError
-        If `decoder` is not finite or not of the shape of `sums.cross`, or no step was summed.
+        If `decoder` is not finite or not of the shape of `sums.sum_xz`, or no step was summed.
 
     See Also
     --------
@@ -62,19 +62,19 @@ def decoder_loss(sums, decoder):
 
     >>> from types import SimpleNamespace
     >>> from skdendbal.metrics import decoder_loss
-    >>> sums = SimpleNamespace(n_steps=5, square=80.0, cross=[[20.0]], gram=[[5.0]])
+    >>> sums = SimpleNamespace(n_steps=5, sum_xx=80.0, sum_xz=[[20.0]], sum_zz=[[5.0]])
     >>> decoder_loss(sums, [[3.0]])
     0.5
     """
     decoder = check_array(decoder, dtype=np.float64, input_name="decoder")
-    cross = np.asarray(sums.cross)
-    if decoder.shape != cross.shape:
+    sum_xz = np.asarray(sums.sum_xz)
+    if decoder.shape != sum_xz.shape:
         raise ValueError(
-            f"decoder has shape {decoder.shape}, but sums.cross has {cross.shape}, which is "
+            f"decoder has shape {decoder.shape}, but sums.sum_xz has {sum_xz.shape}, which is "
             "(n_features, n_units): pass decoder weights of the network that was summed."
         )
     _check_steps(sums)
-    error = sums.square + np.vdot(decoder, decoder @ sums.gram - 2.0 * cross)
+    error = sums.sum_xx + np.vdot(decoder, decoder @ sums.sum_zz - 2.0 * sum_xz)
     # The terms nearly cancel where the code is nearly perfect.
     return max(0.0, float(0.5 * error / len(decoder) / sums.n_steps))
 
@@ -111,7 +111,7 @@ def log_likelihood(sums, decoder):
     --------
     >>> from types import SimpleNamespace
     >>> from skdendbal.metrics import log_likelihood
-    >>> sums = SimpleNamespace(n_steps=5, square=80.0, cross=[[20.0]], gram=[[5.0]])
+    >>> sums = SimpleNamespace(n_steps=5, sum_xx=80.0, sum_xz=[[20.0]], sum_zz=[[5.0]])
     >>> round(log_likelihood(sums, [[3.0]]), 3)
     -1.419
     """
@@ -120,14 +120,14 @@ def log_likelihood(sums, decoder):
         return float(-0.5 * len(decoder) * (np.log(2.0 * np.pi * variance) + 1.0))
 
 
-@validate_params({"dt": POSITIVE}, prefer_skip_nested_validation=True)
+@validate_params({"dt": _POSITIVE}, prefer_skip_nested_validation=True)
 def firing_rates(sums, dt):
     """Return the firing rate of every unit.
 
     Parameters
     ----------
     sums : object
-        Sums over steps: attributes `n_steps` and `counts` of shape (n_units,), the spikes.
+        Sums over steps: attributes `n_steps` and `spike_counts` of shape (n_units,), the spikes.
     dt : float
         Simulation step in ms.
 
@@ -145,23 +145,23 @@ def firing_rates(sums, dt):
     --------
     >>> from types import SimpleNamespace
     >>> from skdendbal.metrics import firing_rates
-    >>> firing_rates(SimpleNamespace(n_steps=1000, counts=[0, 15]), dt=1.0)
+    >>> firing_rates(SimpleNamespace(n_steps=1000, spike_counts=[0, 15]), dt=1.0)
     array([ 0., 15.])
     """
     _check_steps(sums)
-    return np.asarray(sums.counts) / (sums.n_steps * dt) * 1e3
+    return np.asarray(sums.spike_counts) / (sums.n_steps * dt) * 1e3
 
 
 @validate_params(
     {
         "spikes": [np.ndarray],
-        "n_units": COUNT,
-        "n_rows": COUNT,
-        "presentation_time": POSITIVE,
-        "dt": POSITIVE,
-        "n_trials": COUNT,
-        "tau": POSITIVE,
-        "every": POSITIVE,
+        "n_units": _COUNT,
+        "n_rows": _COUNT,
+        "presentation_time": _POSITIVE,
+        "dt": _POSITIVE,
+        "n_trials": _COUNT,
+        "tau": _POSITIVE,
+        "every": _POSITIVE,
     },
     prefer_skip_nested_validation=True,
 )
@@ -476,7 +476,7 @@ def dictionary_recovery(components, reference):
 
 def _check_steps(sums):
     if sums.n_steps == 0:
-        raise ValueError("sums.n_steps=0: present at least one stimulus with learn=False.")
+        raise ValueError("sums.n_steps=0: evaluate at least one stimulus.")
 
 
 def _as_samples(values, name):

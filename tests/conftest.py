@@ -5,6 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from coders import DIGITS
+
+from skdendbal import DendriticBalanceCoder
 
 
 def pytest_addoption(parser):
@@ -34,3 +37,14 @@ def mnist(find_data):
     with np.load(find_data("mnist_t10k.npz")) as f:
         images = f["images"][:8000] / 255.0
     return images.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(-1, 196)
+
+
+@pytest.fixture(scope="session")
+def digits_coder():
+    return DendriticBalanceCoder(32, max_iter=3, random_state=0).fit(DIGITS)
+
+
+@pytest.fixture(scope="session")
+def signed_coder():
+    X = np.random.default_rng(0).standard_normal((300, 20))
+    return DendriticBalanceCoder(40, max_iter=20, random_state=0).fit(X), X

@@ -160,9 +160,12 @@ def checks(coder, X):
     yield "the same codes again", np.array_equal(coder.transform(X[:CODED]), codes)
     yield "the same code of one row alone", np.array_equal(coder.transform(X[:1]), codes[:1])
     yield "finite score", np.isfinite(coder.score(X[:CODED]))
-    fitted = {name: value for name, value in vars(coder).items() if name.endswith("_")}
-    weights = fitted.pop("weights_")
-    for name, value in (fitted | weights).items():
+    fitted = {
+        name: value
+        for name, value in vars(coder).items()
+        if name.endswith("_") and isinstance(value, (int, float, np.ndarray))
+    }
+    for name, value in (fitted | coder.weights_).items():
         yield f"finite {name}", np.isfinite(value).all()
 
 

@@ -5,8 +5,8 @@ W (n_z, n_z) with W[j, k] the weight from neuron k onto neuron j, b (n_z,).
 """
 
 import numpy as np
+from numba.extending import register_jitable
 from scipy.linalg import expm
-from scipy.special import expit
 
 MASK = 2**64 - 1
 
@@ -29,8 +29,22 @@ def uniforms(key, n_steps, n_z):
     return (((words >> np.uint64(12)).astype(float) + 0.5) / 2.0**52).reshape(n_steps, n_z)
 
 
-def sigmoid(a):
-    return expit(a)  # 1 / (1 + exp(-a)), without overflow
+@register_jitable
+def hazard(a):
+    """log(1 + e^a): the hazard of the spike function, whose probability is 1 / (1 + e^-a)."""
+    return np.logaddexp(0.0, a)
+
+
+@register_jitable
+def spike_probability(a):
+    """Probability that a neuron with logit a spikes in a step."""
+    return -np.expm1(-hazard(a))
+
+
+@register_jitable
+def logit(p):
+    """The logit at which a neuron spikes with probability p."""
+    return np.log(p / (1.0 - p))
 
 
 def inputs(x_previous, x_new, n_steps, fading=0.3):
@@ -48,33 +62,47 @@ def exact_recurrent(F, D):
 
 
 def spike_logit(x, z, F, W, bias, sigma, c):
-    """(u_j + c w_jj) / sigma^2 + bias_j, with u = F x + W z; p_j is its sigmoid."""
+    """(u_j + c w_jj) / sigma^2 + bias_j, with u = F x + W z; p_j is its spike_probability."""
     return (F @ x + W @ z + c * np.diag(W)) / sigma**2 + bias
 
 
 def present(
-    x_previous, x_new, z, F, W, bias, sigma, *, c, dt, tau, one_spike, numbers, late=(), fading=0.3
+    x_previous,
+    x_new,
+    z,
+    F,
+    W,
+    bias,
+    sigma,
+    *,
+    c,
+    dt,
+    tau,
+    one_spike,
+    numbers,
+    in_flight=(),
+    fading=0.3,
 ):
     """One stimulus with frozen weights.
 
-    `late` holds the spikes of the last steps, which are still under way; as many steps longer
+    `in_flight` holds the spikes of the last steps, which have not arrived; as many steps longer
     than one is the delay. Returns the raster (n_steps, n_z), the traces before each step
-    (n_steps, n_z), the inputs (n_steps, n_x), the traces at the end and the spikes under way.
+    (n_steps, n_z), the inputs (n_steps, n_x), the traces at the end and the spikes in flight.
     """
     x = inputs(x_previous, x_new, len(numbers), fading)
-    late = list(late)
+    in_flight = list(in_flight)
     raster, traces = [], []
     for x_t, u_t in zip(x, numbers, strict=True):
         traces.append(z)
-        logit = spike_logit(x_t, z, F, W, bias, sigma, c)
-        spikes = (u_t < sigmoid(logit)).astype(float)
+        a = spike_logit(x_t, z, F, W, bias, sigma, c)
+        spikes = (u_t < spike_probability(a)).astype(float)
         if one_spike and spikes.sum() > 1:
-            most_probable = np.argmax(np.where(spikes > 0, logit, -np.inf))
+            most_probable = np.argmax(np.where(spikes > 0, a, -np.inf))
             spikes = (np.arange(len(spikes)) == most_probable).astype(float)
         raster.append(spikes)
-        late.append(spikes)
-        z = z * np.exp(-dt / tau) + late.pop(0)
-    return np.array(raster), np.array(traces), x, z, late
+        in_flight.append(spikes)
+        z = z * np.exp(-dt / tau) + in_flight.pop(0)
+    return np.array(raster), np.array(traces), x, z, in_flight
 
 
 def replay(raster, z, *, dt, tau):
@@ -264,16 +292,16 @@ def arguments(settings):
         settings.tau,
         settings.n_steps,
         settings.rate / 1e3,
-        rule.initial_noise,
-        settings.noise,
+        settings.noise.initial,
+        settings.noise.final,
         rule.decoder_rate,
         getattr(rule, "feedforward_rate", rule.decoder_rate),
         getattr(rule, "average_rate", 0.0),
         getattr(rule, "recurrent_rate", 0.0),
         getattr(rule, "decay", 0.0),
-        rule.homeostasis_rate,
-        rule.annealing / (settings.horizon * settings.presentation_time),
-        rule.self_inhibition,
+        settings.neuron.homeostasis_rate,
+        settings.noise.annealing / (settings.horizon * settings.presentation_time),
+        settings.neuron.self_inhibition,
     )
 
 
@@ -293,7 +321,7 @@ def learn_per_step(rule, X, n_test, raster, n_z, dt, tau, n_steps, rho, sigma, s
     Fbar, D = F.copy(), np.zeros((n_x, n_z))
     W, Wd = np.zeros((n_z, n_z)), np.zeros((n_z, n_x, n_z))
     u_dendritic, z = np.zeros((n_z, n_x)), np.zeros(n_z)
-    b = np.full(n_z, np.log(rho * dt / (1 - rho * dt))) * sigma**2
+    b = np.full(n_z, logit(rho * dt)) * sigma**2
     loss = 0.0
     x_old = X[0]
     for i in range(len(X)):
@@ -313,7 +341,7 @@ def learn_per_step(rule, X, n_test, raster, n_z, dt, tau, n_steps, rho, sigma, s
                         u_dendritic[j, m] = v
                         w_self[j] += Wd[j, m, j]
                 u = u_dendritic.sum(axis=1)
-            p = 1 / (1 + np.exp(-(u + c * w_self + b) / sigma**2))
+            p = spike_probability((u + c * w_self + b) / sigma**2)
             if len(raster) > 0:
                 spikes = raster[i, step - 1].astype(np.float64)
             else:

@@ -1,5 +1,6 @@
 """Documentation: every public name has a numpydoc docstring that describes its parameters."""
 
+import ast
 import importlib
 import inspect
 import pkgutil
@@ -14,19 +15,35 @@ import skdendbal
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 
-def public_objects():
+def public_modules():
     for module in pkgutil.iter_modules(skdendbal.__path__, "skdendbal."):
-        if module.name.rpartition(".")[2].startswith("_"):
-            continue
-        for name, value in vars(importlib.import_module(module.name)).items():
-            is_ours = getattr(value, "__module__", None) == module.name
-            if not is_ours or name.startswith("_") or not callable(value):
+        if not module.name.rpartition(".")[2].startswith("_"):
+            yield importlib.import_module(module.name)
+
+
+def public_objects():
+    for module in public_modules():
+        for name in module.__all__:
+            value = getattr(module, name)
+            if not callable(value):
                 continue
-            yield f"{module.name}.{name}"
+            yield f"{module.__name__}.{name}"
             if inspect.isclass(value):
                 for attribute, member in vars(value).items():
                     if not attribute.startswith("_") and inspect.isfunction(member):
-                        yield f"{module.name}.{name}.{attribute}"
+                        yield f"{module.__name__}.{name}.{attribute}"
+
+
+@pytest.mark.parametrize("module", list(public_modules()), ids=lambda module: module.__name__)
+def test_what_is_not_public_begins_with_an_underscore(module):
+    names = set()
+    for node in ast.parse(inspect.getsource(module)).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names |= {name.id for target in node.targets for name in ast.walk(target)
+                      if isinstance(name, ast.Name)}  # fmt: skip
+    assert {name for name in names if not name.startswith("_")} <= set(module.__all__)
 
 
 @pytest.mark.parametrize("name", sorted(public_objects()))

@@ -53,6 +53,7 @@ NEEDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_script(script, find_data, tmp_path):
     """Scripts finish, and write finite losses and a picture."""

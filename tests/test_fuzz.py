@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 from fuzz import draw, run
 
-from skdendbal import DendriticBalanceCoder
-
 
 @pytest.mark.parametrize("number", range(25))
 def test_random_configurations_end_as_documented(number):
@@ -17,15 +15,15 @@ def test_random_configurations_end_as_documented(number):
     assert not outcome.startswith("defect"), (outcome, coder.get_params(), data)
 
 
-def fail(*arguments):
+def fail(*arguments, **options):
     raise ValueError("array must not contain infs or NaNs")
 
 
-def warn(*arguments):
+def warn(*arguments, **options):
     warnings.warn("overflow encountered in exp", RuntimeWarning, stacklevel=2)
 
 
-def warn_twice(*arguments):
+def warn_twice(*arguments, **options):
     warn()
     warn()
 
@@ -35,17 +33,21 @@ def code_nan(coder, X):
 
 
 @pytest.mark.parametrize(
-    ("method", "replacement", "defect"),
+    ("function", "replacement", "defect"),
     [
-        ("_make_settings", fail, "defect: ValueError.* is not documented"),
-        ("_warn_of_failure", fail, "defect: fitted in spite of ValueError"),
-        ("_warn_of_failure", warn, "defect: RuntimeWarning.* is not documented"),
-        ("_warn_of_failure", warn_twice, "defect: several warnings"),
-        ("transform", fail, "defect: ValueError.* in coding"),
-        ("transform", code_nan, "defect: no finite codes, no codes that are not negative, "),
+        ("DendriticBalanceCoder._make_settings", fail, "defect: ValueError.* is not documented"),
+        ("describe_failure", fail, "defect: fitted in spite of ValueError"),
+        ("warn", warn, "defect: RuntimeWarning.* is not documented"),
+        ("warn", warn_twice, "defect: several warnings"),
+        ("DendriticBalanceCoder.transform", fail, "defect: ValueError.* in coding"),
+        (
+            "DendriticBalanceCoder.transform",
+            code_nan,
+            "defect: no finite codes, no codes that are not negative, ",
+        ),
     ],
 )
-def test_defects_are_noticed(monkeypatch, method, replacement, defect):
+def test_defects_are_noticed(monkeypatch, function, replacement, defect):
     assert run(1) == "as wanted"
-    monkeypatch.setattr(DendriticBalanceCoder, method, replacement)
+    monkeypatch.setattr(f"skdendbal.coder.{function}", replacement)
     assert re.match(defect, run(1))

@@ -15,17 +15,18 @@ from scipy import stats
 from skdendbal import metrics, network
 from skdendbal.datasets import make_bars
 from skdendbal.rules import Dendritic
+from skdendbal.settings import Neuron, Noise, Settings
 
-SETTINGS = network.Settings(
+SETTINGS = Settings(
     n_components=9,
-    rule=Dendritic(decoder_rate=2e-3, homeostasis_rate=1e-2, one_spike_per_step=False),
+    rule=Dendritic(decoder_rate=2e-3),
+    neuron=Neuron(homeostasis_rate=1e-2, one_spike_per_step=False),
+    noise=Noise(0.1),
     rate=40.0,
-    noise=0.1,
     dt=0.5,
     tau=8.0,
     presentation_time=40.0,
     batch_size=1,
-    learning_rate=1.0,
     horizon=600,
 )
 TIMES = {"presentation_time": 40.0, "dt": 0.5, "tau": 8.0}
@@ -35,22 +36,22 @@ X = make_bars(650, side=4, random_state=0) / 6**0.5
 @pytest.fixture(scope="module")
 def net():
     net = network.initialise(SETTINGS, 16, seed=1)
-    network.run(net, SETTINGS, X[:600])
+    network.learn(net, SETTINGS, X[:600])
     return net
 
 
 @pytest.fixture(scope="module")
 def stream(net):
     """Sums and spikes over a stream, with its inputs and traces at each step."""
-    sums, spikes = network.run(net, SETTINGS, X[600:], learn=False, record=True)
+    sums, spikes = network.evaluate(net, SETTINGS, X[600:])
     x = [
         naive.inputs(old, new, SETTINGS.n_steps)
-        for old, new in zip(np.vstack([net.previous, X[600:-1]]), X[600:], strict=True)
+        for old, new in zip(np.vstack([net.lanes.previous, X[600:-1]]), X[600:], strict=True)
     ]
     raster = np.zeros((len(x) * SETTINGS.n_steps, 9))
     steps = spikes["row"] * SETTINGS.n_steps + np.rint(spikes["time"] / SETTINGS.dt).astype(int)
     raster[steps, spikes["unit"]] = 1
-    z = traces_after(raster, net.traces[0])
+    z = traces_after(raster, net.lanes.traces[0])
     return SimpleNamespace(sums=sums, spikes=spikes, x=np.concatenate(x), raster=raster, z=z)
 
 
@@ -60,7 +61,7 @@ def traces_after(raster, z):
 
 
 def sum_up(x, z):
-    return SimpleNamespace(n_steps=len(x), square=(x**2).sum(), cross=x.T @ z, gram=z.T @ z)
+    return SimpleNamespace(n_steps=len(x), sum_xx=(x**2).sum(), sum_xz=x.T @ z, sum_zz=z.T @ z)
 
 
 def tables(limit, min_side=1, min_value=None):
@@ -96,7 +97,7 @@ def test_log_likelihood_of_a_stream(net, stream):
 
 def test_the_least_squares_decoder_has_the_lowest_loss(net, stream):
     sums = stream.sums
-    best = np.linalg.solve(sums.gram, sums.cross.T).T
+    best = np.linalg.solve(sums.sum_zz, sums.sum_xz.T).T
     loss = metrics.decoder_loss(sums, best)
     assert loss < metrics.decoder_loss(sums, net.decoder)
     for factor in (0.99, 1.01):
@@ -122,7 +123,7 @@ def test_firing_rates(stream):
 @pytest.mark.parametrize("decoder", [np.ones((9, 16)), np.ones((16, 8))])
 def test_a_decoder_of_another_shape_is_refused(stream, decoder):
     for measure in (metrics.decoder_loss, metrics.log_likelihood):
-        with pytest.raises(ValueError, match=r"but sums\.cross has \(16, 9\)"):
+        with pytest.raises(ValueError, match=r"but sums\.sum_xz has \(16, 9\)"):
             measure(stream.sums, decoder)
 
 
@@ -131,9 +132,9 @@ def test_a_bad_decoder_or_empty_sums_are_refused(stream):
         metrics.decoder_loss(stream.sums, np.full((16, 9), np.nan))
     nothing = replace(stream.sums, n_steps=0)
     for measure in (metrics.decoder_loss, metrics.log_likelihood):
-        with pytest.raises(ValueError, match="n_steps=0: present at least one"):
+        with pytest.raises(ValueError, match="n_steps=0: evaluate at least one"):
             measure(nothing, np.ones((16, 9)))
-    with pytest.raises(ValueError, match="n_steps=0: present at least one"):
+    with pytest.raises(ValueError, match="n_steps=0: evaluate at least one"):
         metrics.firing_rates(nothing, 0.5)
     with pytest.raises(ValueError, match="'dt' parameter of firing_rates must be a float"):
         metrics.firing_rates(stream.sums, 0)
@@ -167,7 +168,7 @@ def test_sampled_traces_of_a_stream(net, stream):
     spikes["time"] += 40.0 * spikes["row"]
     spikes["row"] = 0
     traces = metrics.sample_traces(spikes, 9, 1, **TIMES | {"presentation_time": 50 * 40.0})
-    start = net.traces[0] * np.exp(-np.arange(1, len(stream.z) + 1) * 0.5 / 8.0)[:, None]
+    start = net.lanes.traces[0] * np.exp(-np.arange(1, len(stream.z) + 1) * 0.5 / 8.0)[:, None]
     assert_allclose(traces[0], (stream.z - start)[5::6], rtol=1e-12, atol=1e-12)
 
 

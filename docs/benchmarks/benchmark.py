@@ -36,6 +36,7 @@ from rich.table import Table
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 PACKAGES = ("skdendbal", "numpy", "scipy", "scikit-learn", "numba")
 FOLDER = Path(__file__).parent
+SCRIPT = Path(sys.argv[0]).resolve()
 
 if "numpy" in sys.modules:
     raise ImportError("import benchmark before numpy: it sets the number of threads")
@@ -59,8 +60,8 @@ def command_line(doc, *, repeats=5):
     add(
         "--output",
         type=Path,
-        default=FOLDER / "results",
-        help="folder of sections, raw numbers and figures (docs/benchmarks/results)",
+        default=SCRIPT.parent / "results",
+        help="folder of sections, raw numbers and figures (results, beside the script)",
     )
     return parser
 
@@ -79,7 +80,7 @@ def add_data(parser):
 def parse(parser):
     """Return the options, with the command line to show, without folders of a machine."""
     options = parser.parse_args()
-    words = ["python", f"docs/benchmarks/{Path(sys.argv[0]).name}"]
+    words = ["python", f"docs/{SCRIPT.parent.name}/{SCRIPT.name}"]
     for name, value in vars(options).items():
         if value != parser.get_default(name) and not isinstance(value, Path):
             words.append(f"--{name}")
@@ -211,7 +212,7 @@ class Report:
 
     def __init__(self, options, doc):
         self.folder = options.output
-        self.name = Path(sys.argv[0]).stem
+        self.name = SCRIPT.stem
         title, _, *lines = doc.strip().splitlines()
         text = "\n".join(lines).strip().replace("``", "`")
         self.parts = [f"## {title}", text, f"`{options.command}`"]

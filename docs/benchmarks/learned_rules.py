@@ -12,7 +12,6 @@ of scikit-learn. ::
 
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,10 @@ from numba import njit
 from rich.console import Console
 from rich.table import Table
 
-from skdendbal import network, rules
+from skdendbal import network
+from skdendbal.published import BARS
+from skdendbal.rules import RULES
+from skdendbal.settings import Noise
 
 sys.path.append(str(Path(__file__).parents[2] / "tests"))
 import naive
@@ -31,15 +33,7 @@ SIZES = {  # n_features, n_components, dt in ms, presentations of the package, o
     "digits, published": (256, 9, 0.1, 20, 20),
     "digits, 64 neurons": (64, 64, 0.25, 10, 1),
 }
-RATE = 15.0  # Hz
-NOISE = 0.1**0.5
-SHARED = rules.Dendritic(
-    decoder_rate=5e-6,
-    decoder_decay=0.0,
-    initial_noise=NOISE,
-    scaled_bias=True,
-    one_spike_per_step=False,
-)
+NOISE = Noise(0.1**0.5, initial=0.1**0.5)
 NAMES = ("decay", "slow", "simultaneous")
 twin = njit(naive.learn_per_step)
 
@@ -51,19 +45,18 @@ def learn_in_every_step(name, X, settings):
 
 def measure(name, n_features, n_components, dt, n_ours, n_twin):
     """Return medians of the time of a presentation in us, of the package and of the twin."""
-    cls = rules.RULES[f"dendritic-{name}"]
-    rule = cls(**asdict(SHARED), feedforward_rate=2e-6, recurrent_rate=2e-5)
-    settings = network.Settings(
-        n_components, rule, RATE, NOISE, dt, 10.0, 100.0, 1, 1.0, horizon=10_000
-    )
+    rule = RULES[f"dendritic-{name}"](5e-6, 0.0, feedforward_rate=2e-6, recurrent_rate=2e-5)
+    settings = BARS.with_settings(
+        rule=rule, noise=NOISE, n_components=n_components, dt=dt, horizon=10_000
+    ).settings
     X = np.random.default_rng(0).random((max(n_ours, n_twin), n_features))
     net = network.initialise(settings, n_features, seed=0)
-    network.run(net, settings, X)  # compiles, and reaches the target rate
+    network.learn(net, settings, X)  # compiles, and reaches the target rate
     learn_in_every_step(name, X[:1], settings)
     ours, of_twin = [], []
     for _ in range(REPEATS):
         start = time.perf_counter()
-        network.run(net, settings, X[:n_ours])
+        network.learn(net, settings, X[:n_ours])
         middle = time.perf_counter()
         learn_in_every_step(name, X[:n_twin], settings)
         ours.append((middle - start) / n_ours * 1e6)

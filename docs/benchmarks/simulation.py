@@ -34,14 +34,13 @@ from scipy.signal import lfilter
 from sklearn.datasets import load_digits
 
 from skdendbal import network
+from skdendbal.published import SCENES
 
 sys.path.append(str(benchmark.FOLDER.parents[1] / "examples/frompapers"))
 import experiment
 import scenes
-import settings
 
-PUBLISHED = settings.SCENES["dendritic"]
-AT_REST = PUBLISHED.settings.at_rest  # as the package codes rows
+AT_REST = SCENES.settings.at_rest  # as the package codes rows
 SCALE, QUICK_SCALE = 0.01, 0.001  # of the published number of stimuli
 OURS = "skdendbal"
 TRIALS = 10  # of the package, for rate and loss
@@ -66,9 +65,9 @@ def learn(options):
         draw, draw_more = scenes.stream(images, 0), scenes.stream(images, 1)
     else:
         draw, draw_more = stream_of_digits(0), stream_of_digits(1)
-    net = network.initialise(PUBLISHED.settings, scenes.N_FEATURES, seed=0)
+    net = network.initialise(SCENES.settings, scenes.N_FEATURES, seed=0)
     with benchmark.log.status("Learning the network"):
-        experiment.train(net, experiment.keep_pace(PUBLISHED, scale), draw, scale)
+        experiment.train(net, experiment.keep_pace(SCENES, scale), draw, scale)
     return net, draw_more(options.stimuli)
 
 
@@ -80,7 +79,7 @@ def as_model(net, stimuli):
         "stimuli": stimuli,
         "feedforward": gain * net.decoder,
         "recurrent": gain * net.recurrent,
-        "offset": net.bias + gain * this.rule.self_inhibition * net.recurrent.diagonal(),
+        "offset": net.bias + gain * this.neuron.self_inhibition * net.recurrent.diagonal(),
         "fade": this.fade,
         "decay": this.decay,
         "dt": this.dt,

@@ -3,8 +3,8 @@ Where a fit spends its time
 ===========================
 
 The parts of `fit`, timed from the outside while it runs, each without what it calls: the compiled
-kernels that present stimuli, the learning rule (`Rule.update`, mostly linear algebra on weights),
-the rest of `network.run` (sums over a batch, biases, noise), and the rest of `fit` in Python
+kernels that present stimuli, the decoder and the rule (`Rule.update`), both linear algebra,
+the rest of `network.learn` (biases, noise, sums over a batch), and the rest of `fit` in Python
 (validation, scale, order of rows). Times are also divided by the number of spikes, which kernels
 draw and add up for learning. One thread, after a fit that compiles. EV, the explained variance,
 and L0, the number of non-zero entries of a code, are of test rows.
@@ -70,18 +70,20 @@ class Stopwatch:
 def profile(coder, X):
     """Fit a coder; return the seconds and calls of each part, and the number of spikes."""
     watch, n_spikes = Stopwatch(), 0
-    run = watch("rest of network.run", network.run)
+    learn = watch("rest of network.learn", network.learn)
+    learn_decoder = watch("decoder", network.learn_decoder)
     update = watch("rule", Dendritic.update)
 
-    def counting(rule, net, batch, step):
+    def counting(rule, weights, batch, dt):
         nonlocal n_spikes
-        n_spikes += int(batch.counts.sum())
-        return update(rule, net, batch, step)
+        n_spikes += int(batch.spike_counts.sum())
+        return update(rule, weights, batch, dt)
 
-    kernel = watch(lambda kernel: f"kernel {kernel.__name__}", _kernels.call)
+    kernel = watch(lambda kernel: f"kernel {kernel.__name__}", _kernels.call_interruptibly)
     with (
-        patch.object(network, "run", run),
-        patch.object(_kernels, "call", kernel),
+        patch.object(network, "learn", learn),
+        patch.object(network, "learn_decoder", learn_decoder),
+        patch.object(_kernels, "call_interruptibly", kernel),
         patch.object(Dendritic, "update", counting),
     ):
         watch(REST, coder.fit)(X)

@@ -22,10 +22,10 @@ from itertools import pairwise
 import experiment
 import numpy as np
 from matplotlib.figure import Figure
-from settings import BARS_SMALL_SHORT, Phase
 
 from skdendbal import metrics, network
 from skdendbal.datasets import make_bars
+from skdendbal.published import BARS_SMALL_SHORT, Phase
 
 SIDE = 4
 CORRELATION = 0.7
@@ -42,7 +42,7 @@ def sample(net, settings, X):
 
     The first stimulus is left out: after it, traces from before the stream are forgotten.
     """
-    _, spikes = network.run(net, settings, X, learn=False, record=True)
+    _, spikes = network.evaluate(net, settings, X)
     traces = experiment.stream_traces(spikes, settings, len(X), every=settings.dt)
     fade = settings.fade[:, None]
     inputs = fade * X[1:, None] + (1.0 - fade) * X[:-1, None]
@@ -80,14 +80,14 @@ def measure(rule, scale, seed):
     def draw(n):
         return make_bars(n, SIDE, CORRELATION, random_state=rng)
 
-    published = BARS_SMALL_SHORT[rule]
+    published = BARS_SMALL_SHORT.by_rule[rule]
     net = network.initialise(published.settings, SIDE**2, seed)
     X_test = draw(published.n_test)
     first, last = published.phases[0], published.phases[-1]
     course = []
     for start, end in pairwise([0, *CHECKPOINTS]):
-        rule_now = (first if end <= first.n_stimuli else last).rule
-        stretch = replace(published, phases=(Phase(end - start, rule_now),))
+        phase = first if end <= first.n_stimuli else last
+        stretch = replace(published, phases=(Phase(end - start, phase.settings),))
         experiment.train(net, stretch, draw, scale)
         course += look(net, stretch.settings, X_test)
     return {**experiment.test(net, published, draw), "course": course}

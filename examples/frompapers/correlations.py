@@ -27,11 +27,10 @@ import experiment
 import numpy as np
 import scenes
 from matplotlib.figure import Figure
-from settings import CORRELATIONS, SCENES, SCENES_RATE
 
 from skdendbal import metrics, network
+from skdendbal.published import CORRELATIONS, SCENES, SCENES_RATE
 
-RATES = dict(SCENES_RATE)
 NETWORKS = ("learned", "relearned", "permuted")
 BINS = np.linspace(-0.5, 1.0, 76)
 EVERY = 3.0  # ms between samples of a trace
@@ -39,8 +38,9 @@ EVERY = 3.0  # ms between samples of a trace
 
 def measure(train_images, test_images, rule, neurons, scale, seed):
     """Learn scenes with one rule, relearn the read-out as it is and permuted."""
-    size = {"n_components": neurons, "rate": RATES[neurons]}
-    published, control = SCENES[rule].with_settings(**size), CORRELATIONS.with_settings(**size)
+    size = {"n_components": neurons, "rate": SCENES_RATE[neurons]}
+    published = SCENES.by_rule[rule].with_settings(**size)
+    control = CORRELATIONS.with_settings(**size)
     learned = scenes.learn(published, train_images, scale, seed)
 
     relearned = copy.deepcopy(learned)
@@ -63,7 +63,7 @@ def measure(train_images, test_images, rule, neurons, scale, seed):
 def code(net, published, draw):
     """Return loss, rate in Hz, and what the correlations between traces of all pairs are."""
     settings, n_test = published.settings, published.n_test
-    sums, spikes = network.run(net, settings, draw(n_test), learn=False, record=True)
+    sums, spikes = network.evaluate(net, settings, draw(n_test))
     traces = experiment.stream_traces(spikes, settings, n_test, EVERY)
     correlations = metrics.trace_correlations(traces)
     pairs = correlations[np.triu_indices_from(correlations, k=1)]
@@ -76,10 +76,12 @@ def code(net, published, draw):
 
 
 parser = experiment.command_line(__doc__, scale=0.1, seeds=5, data="olshausen_scenes.npz")
-parser.add_argument("--neurons", type=int, nargs="+", choices=RATES, default=list(RATES))
+parser.add_argument(
+    "--neurons", type=int, nargs="+", choices=SCENES_RATE, default=list(SCENES_RATE)
+)
 options = parser.parse_args()
 sizes = sorted(options.neurons)
-points = [{"rule": rule, "neurons": n} for n in sizes for rule in SCENES]
+points = [{"rule": rule, "neurons": n} for n in sizes for rule in SCENES.by_rule]
 images = scenes.load(options.data)
 mean_alone = scenes.loss_of_mean(CORRELATIONS, *images)
 runs = experiment.run_all(partial(measure, *images), points, options)
@@ -109,7 +111,7 @@ experiment.print_table(table, options, title)
 
 figure = Figure(figsize=(9, 7), layout="constrained")
 axes = figure.subplots(2, 2, sharex="row", sharey="row")
-for (histogram, ax), rule in zip(axes.T, SCENES, strict=True):
+for (histogram, ax), rule in zip(axes.T, SCENES.by_rule, strict=True):
     for name in NETWORKS:
         densities = [
             row["density"]

@@ -38,7 +38,7 @@ from rich.table import Table
 from skdendbal import metrics, network
 
 CHUNK = 10_000  # stimuli held in memory at a time
-MOST_PER_SPIKE = 0.1  # by which a bias may move at a spike to keep pace with learning
+MAX_PER_SPIKE = 0.1  # by which a bias may move at a spike to keep pace with learning
 N_RESAMPLES = 10_000  # of the bootstrap
 console = Console(width=None if sys.stdout.isatty() else 120)  # wide tables in files
 
@@ -120,20 +120,17 @@ def train(net, published, draw, scale):
     ----------
     net : Network
         From ``network.initialise(published.settings, n_features, seed)``; changed in place.
-    published : settings.Experiment
-        The experiment at its published length.
+    published : Experiment
+        A row of :mod:`skdendbal.published`.
     draw : callable
         ``draw(n)`` returns the next n stimuli of the stream, shape (n, n_features).
     scale : float
         Part of the published number of stimuli.
     """
-    horizon = max(1, round(scale * published.settings.horizon))
-    scaled = replace(published.settings, learning_rate=1.0 / scale, horizon=horizon)
-    for phase in published.phases:
-        n_stimuli = round(scale * phase.n_stimuli)
-        for start in range(0, n_stimuli, CHUNK):
-            stimuli = draw(min(CHUNK, n_stimuli - start))
-            network.run(net, replace(scaled, rule=phase.rule), stimuli)
+    for phase in published.at_scale(scale).phases:
+        for start in range(0, phase.n_stimuli, CHUNK):
+            stimuli = draw(min(CHUNK, phase.n_stimuli - start))
+            network.learn(net, phase.settings, stimuli)
 
 
 def keep_pace(published, scale):
@@ -144,9 +141,11 @@ def keep_pace(published, scale):
     """
     phases = []
     for phase in published.phases:
-        rate = phase.rule.homeostasis_rate
-        fast = max(rate, min(rate / scale, MOST_PER_SPIKE / published.settings.dt))
-        phases.append(replace(phase, rule=replace(phase.rule, homeostasis_rate=fast)))
+        neuron = phase.settings.neuron
+        rate = neuron.homeostasis_rate
+        fast = max(rate, min(rate / scale, MAX_PER_SPIKE / phase.settings.dt))
+        neuron = neuron.with_params(homeostasis_rate=fast)
+        phases.append(replace(phase, settings=replace(phase.settings, neuron=neuron)))
     return replace(published, phases=tuple(phases))
 
 
@@ -159,8 +158,8 @@ def loss_of_mean(published, stimuli, mean):
 
 def test(net, published, draw):
     """Return the decoder loss and the mean firing rate (Hz) on further stimuli of `draw`."""
-    settings = replace(published.settings, rule=published.phases[-1].rule)
-    sums, _ = network.run(net, settings, draw(published.n_test), learn=False)
+    settings = published.phases[-1].settings
+    sums, _ = network.evaluate(net, settings, draw(published.n_test))
     return {
         "loss": metrics.decoder_loss(sums, net.decoder),
         "rate": float(metrics.firing_rates(sums, settings.dt).mean()),

@@ -28,15 +28,15 @@ from itertools import cycle, islice
 import experiment
 import numpy as np
 from matplotlib.figure import Figure
-from settings import MNIST_DELAY, MNIST_VARIANTS, MNIST_WEIGHTS
 
 from skdendbal import network
 from skdendbal.display import DictionaryDisplay
+from skdendbal.published import MNIST_DELAY, MNIST_VARIANTS, MNIST_WEIGHTS
 
 SIDE = 16
 TABLES = {
-    "weights": [*MNIST_WEIGHTS.items(), *MNIST_DELAY.items()],
-    "variants": MNIST_VARIANTS.items(),
+    "weights": [*MNIST_WEIGHTS.by_rule.items(), *MNIST_DELAY.by_rule.items()],
+    "variants": MNIST_VARIANTS.by_rule.items(),
 }
 EXPERIMENTS = {
     name: {(rule, published.settings.dt): published for rule, published in items}

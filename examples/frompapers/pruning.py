@@ -18,10 +18,10 @@ as published. The table shows the median over seeds with its 95 % bootstrap inte
 import experiment
 import numpy as np
 from matplotlib.figure import Figure
-from settings import PRUNING, PRUNING_SOMATIC
 
 from skdendbal import network
 from skdendbal.datasets import make_bars
+from skdendbal.published import PRUNING, PRUNING_SOMATIC
 
 SIDE = 4
 CORRELATION = 0.6

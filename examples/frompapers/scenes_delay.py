@@ -25,16 +25,17 @@ from functools import partial
 import experiment
 import scenes
 from matplotlib.figure import Figure
-from settings import SCENES, SCENES_DELAY_RATES, SCENES_DELAY_VARIANCES, SCENES_DELAYS
+
+from skdendbal.published import SCENES, SCENES_DELAY_RATES, SCENES_DELAY_VARIANCES, SCENES_DELAYS
 
 TICKS = 0.1, 0.3, 1, 3, 7  # ms
 
 
 def measure(train_images, test_images, firing_rate, parameter, rule, delay, variance, scale, seed):
     """Learn scenes with one rule, delay (as `parameter` of the settings) and final noise."""
-    published = SCENES[rule].with_settings(
-        rate=firing_rate, noise=variance**0.5, **{parameter: delay}
-    )
+    published = SCENES.by_rule[rule]
+    noise = published.settings.noise.with_params(final=variance**0.5)
+    published = published.with_settings(rate=firing_rate, noise=noise, **{parameter: delay})
     net = scenes.learn(published, train_images, scale, seed)
     return experiment.test(net, published, scenes.stream(test_images, scenes.TEST_SEED))
 
@@ -59,12 +60,12 @@ if options.separate and any(
 points = [
     {"rule": rule, "delay": delay, "variance": variance}
     for delay in options.delays
-    for rule in SCENES
+    for rule in SCENES.by_rule
     for variance in options.variances
 ]
 parameter = "delay" if options.separate else "dt"
 images = scenes.load(options.data)
-mean_alone = scenes.loss_of_mean(SCENES["dendritic"], *images)
+mean_alone = scenes.loss_of_mean(SCENES, *images)
 job = partial(measure, *images, options.rate, parameter)
 rows = experiment.run_all(job, points, options)
 summary = experiment.summarise(rows, by=["rule", "delay", "variance"])
@@ -83,7 +84,7 @@ table = [
         "rate (Hz)": f"{best[delay, rule]['rate']:.1f}",
     }
     for delay in options.delays
-    for rule in SCENES
+    for rule in SCENES.by_rule
 ]
 title = (
     f"Decoder loss on natural scenes at the best noise, {options.rate:g} Hz, test images "
@@ -93,7 +94,7 @@ experiment.print_table(table, options, title)
 
 figure = Figure(figsize=(9, 4), layout="constrained")
 axes = figure.subplots(1, 2, sharey=True)
-for ax, rule in zip(axes, SCENES, strict=True):
+for ax, rule in zip(axes, SCENES.by_rule, strict=True):
     for variance in options.variances:
         lines = [line for line in summary if (line["rule"], line["variance"]) == (rule, variance)]
         scenes.plot_loss(ax, options.delays, lines, label=f"{variance:g}")

@@ -23,17 +23,16 @@ from functools import partial
 import experiment
 import scenes
 from matplotlib.figure import Figure
-from settings import SCENES, SCENES_RATE
 
 from skdendbal.display import DictionaryDisplay
+from skdendbal.published import SCENES, SCENES_RATE
 
-RATES = dict(SCENES_RATE)
 N_FIELDS = 36  # receptive fields in the figure
 
 
 def measure(train_images, test_images, rule, neurons, scale, seed):
     """Learn scenes with one rule and a number of neurons."""
-    published = SCENES[rule].with_settings(n_components=neurons, rate=RATES[neurons])
+    published = SCENES.by_rule[rule].with_settings(n_components=neurons, rate=SCENES_RATE[neurons])
     net = scenes.learn(published, train_images, scale, seed)
     on, off = net.weights.get("feedforward", net.decoder).T.reshape(neurons, 2, -1).swapaxes(0, 1)
     return {
@@ -43,12 +42,14 @@ def measure(train_images, test_images, rule, neurons, scale, seed):
 
 
 parser = experiment.command_line(__doc__, scale=0.1, seeds=5, data="olshausen_scenes.npz")
-parser.add_argument("--neurons", type=int, nargs="+", choices=RATES, default=list(RATES))
+parser.add_argument(
+    "--neurons", type=int, nargs="+", choices=SCENES_RATE, default=list(SCENES_RATE)
+)
 options = parser.parse_args()
 sizes = sorted(options.neurons)
-points = [{"rule": rule, "neurons": n} for n in sizes for rule in SCENES]
+points = [{"rule": rule, "neurons": n} for n in sizes for rule in SCENES.by_rule]
 images = scenes.load(options.data)
-mean_alone = scenes.loss_of_mean(SCENES["dendritic"], *images)
+mean_alone = scenes.loss_of_mean(SCENES, *images)
 rows = experiment.run_all(partial(measure, *images), points, options)
 summary = experiment.summarise(rows, by=["rule", "neurons"])
 experiment.save_rows(rows, options, "runs")
@@ -60,7 +61,7 @@ table = [
         "rule": line["rule"],
         "loss": experiment.with_interval(line, "loss"),
         "rate (Hz)": experiment.with_interval(line, "rate", ".1f"),
-        "target (Hz)": RATES[line["neurons"]],
+        "target (Hz)": SCENES_RATE[line["neurons"]],
     }
     for line in summary
 ]
@@ -69,7 +70,7 @@ experiment.print_table(table, options, title)
 
 figure = Figure(figsize=(11, 4), layout="constrained")
 ax, *mosaics = figure.subplots(1, 3)
-for rule, mosaic in zip(SCENES, mosaics, strict=True):
+for rule, mosaic in zip(SCENES.by_rule, mosaics, strict=True):
     lines = [line for line in summary if line["rule"] == rule]
     scenes.plot_loss(ax, sizes, lines, label=f"{rule} balance")
     row = next(row for row in rows if (row["rule"], row["neurons"]) == (rule, sizes[-1]))

@@ -27,9 +27,9 @@ import experiment
 import numpy as np
 from matplotlib.figure import Figure
 
-from skdendbal.rules import Dendritic
+from skdendbal.network import learn_decoder
 
-RULE = Dendritic(decoder_rate=3.4e-5)
+RATE = 3.4e-5  # eta_D in 1/ms
 N_PAIRINGS = 80
 
 
@@ -74,19 +74,19 @@ def pair(protocol, scale=1.0):
     weights : ndarray of shape (n_pairings + 1,)
         Weight D before the first and after every pairing.
     """
-    synapse = SimpleNamespace(decoder=np.ones((1, 1)), recurrent=-np.ones((1, 1)))
+    psps = PROTOCOLS[protocol]
     batch = SimpleNamespace(
         few_spikes=False,
         n_steps=1,
-        settings=SimpleNamespace(trace_variance=0.0),
-        square=sum(overlap(a, b) for a in PROTOCOLS[protocol] for b in PROTOCOLS[protocol]),
-        cross=np.array([[sum(overlap(psp, SPIKE) for psp in PROTOCOLS[protocol])]]),
-        gram=np.array([[overlap(SPIKE, SPIKE)]]),
+        sum_xx=sum(overlap(a, b) for a in psps for b in psps),
+        sum_xz=np.array([[sum(overlap(psp, SPIKE) for psp in psps)]]),
+        sum_zz=np.array([[overlap(SPIKE, SPIKE)]]),
     )
+    synapse = np.ones((1, 1))
     weights = [1.0]
     for _ in range(round(scale * N_PAIRINGS)):
-        RULE.update(synapse, batch, step=1.0 / scale)
-        weights.append(synapse.decoder.item())
+        learn_decoder(synapse, batch, RATE / scale)
+        weights.append(synapse.item())
     return np.array(weights)
 
 

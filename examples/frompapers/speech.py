@@ -25,7 +25,7 @@ with formants in noise. All outputs say which it is. ::
     python examples/frompapers/speech.py --scale 1 --speech speech.mat
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -37,10 +37,10 @@ from scipy.io import loadmat
 from scipy.linalg import solve_triangular
 from scipy.ndimage import gaussian_filter1d
 from scipy.special import ndtr
-from settings import SPEECH, SPEECH_UNWHITENED
 
 from skdendbal import metrics, network
 from skdendbal.preprocessing import OnOffSplitter
+from skdendbal.published import SPEECH, SPEECH_UNWHITENED
 from skdendbal.rules import Somatic
 
 SAMPLE = 5.0  # ms
@@ -58,22 +58,21 @@ class CodingError(Somatic):
     """
 
     def learn_feedforward(self, feedforward, batch, rate):
-        rate /= 1.0 + rate * batch.gram.trace()  # in a short run it would overshoot
-        feedforward += rate * (batch.cross - feedforward @ batch.gram)
+        rate /= 1.0 + rate * batch.sum_zz.trace()  # in a short run it would overshoot
+        feedforward += rate * (batch.sum_xz - feedforward @ batch.sum_zz)
 
 
 def with_rule(published, rule):
     """Return the experiment with another rule of the same parameters."""
-    phases = tuple(replace(p, rule=rule(**vars(p.rule))) for p in published.phases)
-    return replace(published.with_settings(rule=phases[0].rule), phases=phases)
+    return published.with_settings(rule=rule(**published.settings.rule.get_params()))
 
 
 EXPERIMENTS = {
-    ("whitened", "dendritic"): SPEECH["dendritic"],
-    ("whitened", "somatic"): SPEECH["somatic"],
-    ("unwhitened", "dendritic"): SPEECH_UNWHITENED["dendritic"],
-    ("unwhitened", "coding error"): with_rule(SPEECH_UNWHITENED["somatic"], CodingError),
-    ("unwhitened", "somatic"): SPEECH_UNWHITENED["somatic"],
+    ("whitened", "dendritic"): SPEECH,
+    ("whitened", "somatic"): SPEECH.by_rule["somatic"],
+    ("unwhitened", "dendritic"): SPEECH_UNWHITENED,
+    ("unwhitened", "coding error"): with_rule(SPEECH_UNWHITENED.by_rule["somatic"], CodingError),
+    ("unwhitened", "somatic"): SPEECH_UNWHITENED.by_rule["somatic"],
 }
 
 
@@ -161,7 +160,7 @@ def start(net, seed):
 
 def measure(speech, data, rule, one_spike, scale, seed):
     """Learn speech with one input, rule and limit of spikes; test, and reconstruct a stretch."""
-    published = EXPERIMENTS[data, rule].with_rule(one_spike_per_step=one_spike)
+    published = EXPERIMENTS[data, rule].with_neuron(one_spike_per_step=one_spike)
     x, restore = prepare(speech, data)
     learned, tested = np.split(x, [n_train(speech)])
     net = network.initialise(published.settings, x.shape[1], seed)
@@ -169,7 +168,7 @@ def measure(speech, data, rule, one_spike, scale, seed):
     experiment.train(net, experiment.keep_pace(published, scale), stream(learned, seed), scale)
 
     settings = published.settings
-    sums, spikes = network.run(net, settings, tested, learn=False, record=True)
+    sums, spikes = network.evaluate(net, settings, tested)
     traces = experiment.stream_traces(spikes, settings, SHOWN, SAMPLE)
     shown = spikes[spikes["row"] < SHOWN]
     shown["time"] += SAMPLE * shown["row"]

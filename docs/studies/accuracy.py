@@ -24,7 +24,10 @@ more on both, with more entries.
 """
 
 import statistics
+import sys
+from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import benchmark
 import numpy as np
 import peers

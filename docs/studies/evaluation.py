@@ -31,9 +31,12 @@ units cannot correct each other.
 """
 
 import copy
+import sys
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import benchmark
 import matplotlib
 import numpy as np
@@ -138,7 +141,7 @@ def silence(coder, units):
     """Return a coder of which some units are always silent."""
     coder = copy.deepcopy(coder)
     if isinstance(coder, DendriticBalanceCoder):
-        coder._network.bias[units] = NEVER
+        coder.network_.bias[units] = NEVER
     elif isinstance(coder, RandomFeatures):
         coder.thresholds_[units] = np.inf
     else:

@@ -24,6 +24,10 @@ batches, homeostasis and faster annealing matter little; steps of 1 ms hold fewe
 annealing ends with too much noise.
 """
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import benchmark
 import numpy as np
 import tasks
@@ -32,12 +36,11 @@ from sklearn.model_selection import KFold
 from sklearn.preprocessing import StandardScaler
 
 from skdendbal import DendriticBalanceCoder
-from skdendbal.coder import auto_noise, auto_rate
-from skdendbal.rules import Dendritic
+from skdendbal._defaults import auto_noise, auto_rate
 
 FOLDS = 4
 PRESENTATIONS = 40_000
-# Of the coder, of its rule, and of both together: the default first.
+# The default first.
 SWEEPS = {
     "rate, factor": (1.0, 0.25, 0.5, 2.0),
     "noise, factor": (1.0, 0.25, 0.5, 2.0, 4.0),
@@ -47,13 +50,12 @@ SWEEPS = {
     "batch_size": (64, 16, 256, 1024),
     "learning_rate": (1.0, 0.2, 0.5, 2.0),
     "presentations": (PRESENTATIONS, 5_000, 20_000, 160_000),
-    "decoder_decay": (0.1, 0.0, 0.03, 0.3),
-    "homeostasis_rate": (0.05, 0.005, 0.5),
-    "initial_noise": (0.3, 0.1, 1.0),
-    "annealing": (7.0, 2.0, 20.0),
-    "self_inhibition": (0.25, 0.0, 0.5),
+    "learning_rule__decoder_decay": (0.1, 0.0, 0.03, 0.3),
+    "neuron__homeostasis_rate": (0.05, 0.005, 0.5),
+    "neuron__self_inhibition": (0.25, 0.0, 0.5),
+    "noise__initial": (0.3, 0.1, 1.0),
+    "noise__annealing": (7.0, 2.0, 20.0),
 }
-OF_RULE = ("decoder_decay", "homeostasis_rate", "initial_noise", "annealing", "self_inhibition")
 
 
 def breast_cancer(folder, seed):
@@ -71,25 +73,18 @@ def make(parameter, value, n_components, n_rows, seed):
     """Return a coder with one parameter that is not the default, and its target rate."""
     default = DendriticBalanceCoder()
     rate = auto_rate(n_components, value if parameter == "dt" else default.dt)
-    params, rule, n_presentations = {}, {}, PRESENTATIONS
+    params, n_presentations = {}, PRESENTATIONS
     if parameter == "rate, factor":
         params["rate"] = value * rate
     elif parameter == "noise, factor":
         params["noise"] = value * auto_noise(n_components, rate, default.tau)
     elif parameter == "presentations":
         n_presentations = value
-    elif parameter in OF_RULE:
-        rule[parameter] = value
     else:
         params[parameter] = value
-    coder = DendriticBalanceCoder(
-        n_components,
-        learning_rule=Dendritic(**rule),
-        max_iter=max(1, round(n_presentations / n_rows)),
-        random_state=seed,
-        **params,
-    )
-    return coder, params.get("rate", rate)
+    max_iter = max(1, round(n_presentations / n_rows))
+    coder = DendriticBalanceCoder(n_components, max_iter=max_iter, random_state=seed)
+    return coder.set_params(**params), params.get("rate", rate)
 
 
 def measure(name, parameter, value, split):

@@ -15,9 +15,12 @@ warnings of the coder in `fit` and `transform`, and, apart, those of the model a
 thread; all coders are fitted in turn on each split, after a fit that compiles.
 """
 
+import sys
 import time
 import warnings
+from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import benchmark
 import numpy as np
 import peers

@@ -1,0 +1,55 @@
+"""What "auto" means: target rate and noise level, chosen by measurement on training data."""
+
+import math
+
+from .settings import Noise
+
+SPIKES_PER_SECOND = 800.0  # of all neurons together
+MAX_RATE = 50.0  # of a neuron in Hz
+MAX_SPIKES_PER_STEP = 0.5  # of all neurons together
+NOISE_TIMES_SPIKES = 0.2  # noise level times the spikes of all neurons in a time constant
+MAX_NOISE = 0.3  # where few neurons spike less often
+NOISE_DELAY = 0.025  # time constants of delay that add as much variance as there is without delay
+
+
+def auto_rate(n_components, dt):
+    """Return the target rate in Hz that "auto" stands for.
+
+    Parameters
+    ----------
+    n_components : int
+        Number of neurons.
+    dt : float
+        Simulation step in ms.
+
+    Returns
+    -------
+    rate : float
+        The same for every neuron.
+    """
+    spikes_per_second = min(SPIKES_PER_SECOND, MAX_SPIKES_PER_STEP * 1e3 / dt)
+    return min(spikes_per_second / n_components, MAX_RATE)
+
+
+def auto_noise(n_components, rate, tau, extra_delay=0.0):
+    """Return the final noise level that "auto" stands for.
+
+    Parameters
+    ----------
+    n_components : int
+        Number of neurons.
+    rate : float
+        Target rate in Hz.
+    tau : float
+        Time constant in ms.
+    extra_delay : float, default=0.0
+        Delay of spikes beyond one step in ms.
+
+    Returns
+    -------
+    noise : float
+        In units of the scaled input.
+    """
+    spikes = n_components * rate * 1e-3 * tau
+    noise = NOISE_TIMES_SPIKES / spikes * math.sqrt(1.0 + extra_delay / (NOISE_DELAY * tau))
+    return max(Noise.RANGE[0], min(noise, MAX_NOISE))

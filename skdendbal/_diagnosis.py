@@ -1,0 +1,149 @@
+"""How a fit goes: when it has nothing left to gain, and what to say if it failed."""
+
+import math
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+MIN_UPDATES = 10  # fewer do not make a fit
+SILENT_FRACTION = 0.1  # of the target rate, below which a neuron counts as silent
+MAX_BAD_FRACTION = 0.2  # of the neurons may be silent or off the target rate without a warning
+MAX_RATE_RATIO = 2.0  # a rate that is off by more than this factor is off the target
+MAX_OFFSET = 10.0  # of the mean of rows, in root mean squared deviations from it
+MAX_LOSS_RISE = 1.7  # learning has failed if the loss ends above this multiple of its minimum
+
+
+class EarlyStopping:
+    """Watches the decoder loss of successive passes, once the noise has fallen.
+
+    Parameters
+    ----------
+    network : Network
+        The network that learns.
+    settings : Settings
+        Its settings.
+    n_samples : int
+        Number of rows of a pass.
+    tol : float
+        Relative improvement below which a pass is no better.
+    n_iter_no_change : int
+        Number of such passes in a row after which to stop.
+    """
+
+    def __init__(self, network, settings, n_samples, tol, n_iter_no_change):
+        self.network, self.n_samples = network, n_samples
+        self.tol, self.n_iter_no_change = tol, n_iter_no_change
+        self.end_of_pass = settings.horizon + n_samples
+        self.n_points = None  # of the loss curve before this pass
+        self.best_loss, self.n_passes = np.inf, 0
+
+    def is_due(self):
+        """Tell whether the last passes in a row were all no better than the best before."""
+        curve, now = self.network.record.loss_curve, self.network.n_presentations
+        if self.n_points is None and now >= self.end_of_pass - self.n_samples:
+            self.n_points = len(curve)
+        if now >= self.end_of_pass and len(curve) > self.n_points:
+            loss = np.mean(curve[self.n_points :])
+            is_better = loss < (1.0 - self.tol) * self.best_loss
+            self.best_loss = min(loss, self.best_loss)
+            self.n_passes = 0 if is_better else self.n_passes + 1
+            self.end_of_pass, self.n_points = now + self.n_samples, len(curve)
+        return self.n_passes >= self.n_iter_no_change
+
+
+def count_silent(firing_rates, rate):
+    """Return the number of neurons that fire far below the target rate.
+
+    Parameters
+    ----------
+    firing_rates : ndarray of shape (n_components,)
+        Firing rates in Hz.
+    rate : float
+        Target rate in Hz.
+
+    Returns
+    -------
+    n_silent : int
+        Number of silent neurons.
+    """
+    return int((firing_rates < SILENT_FRACTION * rate).sum())
+
+
+def describe_failure(network, settings, loss_curve, offset=0.0):
+    """Return what went wrong in learning, with its cause and a remedy.
+
+    Parameters
+    ----------
+    network : Network
+        The network that has learned.
+    settings : Settings
+        Its settings.
+    loss_curve : ndarray of shape (n_points,)
+        Decoder loss while the noise fell.
+    offset : float, default=0.0
+        Norm of the mean of the data, in root mean squared deviations from it.
+
+    Returns
+    -------
+    message : str or None
+        None if nothing went wrong.
+    """
+    firing_rates = network.record.firing_rates
+    n_silent = count_silent(firing_rates, settings.rate)
+    ratio = firing_rates / settings.rate
+    n_off_target = int(((ratio < 1.0 / MAX_RATE_RATIO) | (ratio > MAX_RATE_RATIO)).sum())
+    whole = len(loss_curve) // 10 * 10
+    losses = loss_curve[:whole].reshape(-1, 10).mean(axis=1).tolist()
+    if network.n_updates < MIN_UPDATES:
+        return (
+            f"Weights were updated {network.n_updates} times only: "
+            f"{network.n_presentations} presentations fill as many batches of "
+            f"{settings.batch_size}. Present more by a larger max_iter or "
+            "further calls of partial_fit, or start anew with a smaller batch_size."
+        )
+    if network.n_presentations < settings.horizon:
+        return (
+            f"Learning ended after {network.n_presentations} of "
+            f"horizon={settings.horizon} presentations, with a noise level of "
+            f"{math.sqrt(network.variance):.3g} that was to fall to "
+            f"{settings.noise.final:.3g}. Lower horizon or raise max_iter."
+        )
+    if n_silent > MAX_BAD_FRACTION * settings.n_components:
+        return (
+            f"{n_silent} of {settings.n_components} neurons are silent, below a "
+            f"tenth of their target rate of {settings.rate:.3g} Hz. Give them more time with "
+            "a larger max_iter, or raise noise."
+        )
+    if n_off_target > MAX_BAD_FRACTION * settings.n_components:
+        return (
+            f"{n_off_target} of {settings.n_components} neurons miss their target rate of "
+            f"{settings.rate:.3g} Hz by more than a factor of 2. Give them more time with a "
+            "larger max_iter, or raise noise."
+        )
+    if losses and losses[-1] > MAX_LOSS_RISE * min(losses):
+        return (
+            f"The decoder loss rose from {min(losses):.3g} to {losses[-1]:.3g} while the "
+            "noise fell: neurons overshoot the input in turn. Raise noise."
+        )
+    if offset > MAX_OFFSET:
+        return (
+            f"The mean of X is {offset:.3g} times as large as the deviations from it, so that "
+            "spikes stand for little else. Subtract it before, for example by "
+            "StandardScaler(with_std=False)."
+        )
+    return None
+
+
+def warn(message, stacklevel):
+    """Issue one ConvergenceWarning if there is something to say.
+
+    Parameters
+    ----------
+    message : str or None
+        From :func:`describe_failure`.
+    stacklevel : int
+        Level of the call that the warning points to, counted from here.
+    """
+    if message is not None:
+        warnings.warn(message, ConvergenceWarning, stacklevel=stacklevel + 1)

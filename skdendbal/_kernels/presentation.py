@@ -1,0 +1,405 @@
+"""Presentation of stimuli: from a stimulus to spikes, and to the sums that learning needs.
+
+Arrays hold one row per feature or per *sending* unit, so that every inner loop runs over
+contiguous receiving units and adds in a fixed order: no result depends on what else is computed
+beside it. Arguments are tagged IN, OUT, INOUT or TMP.
+"""
+
+import numpy as np
+
+from .compilation import compiled
+from .random_numbers import row_key, stream_key
+from .thinning import (
+    MAX_LOGIT_PART,
+    MAX_SPIKES,
+    ROUNDING,
+    bound_step,
+    choose_window,
+    draw_candidates,
+    draw_most_probable,
+    keep_most_probable,
+    thin_step,
+    thin_window,
+)
+
+MAX_INPUT = 1e100  # inputs are clipped here, so that no product of them overflows
+
+
+@compiled()
+def normalise(
+    row,  # IN (n_features,)
+    scale,
+    x,  # OUT (n_features,)
+):
+    """Divide a row by the scale, clipped to +-MAX_INPUT."""
+    for i in range(row.shape[0]):
+        x[i] = min(max(row[i] / scale, -MAX_INPUT), MAX_INPUT)
+
+
+@compiled()
+def project(
+    x,  # IN (n_in,)
+    weights,  # IN (n_in, n_out)
+    out,  # OUT (n_out,)
+):
+    """Out = x @ weights, added up in the order of the inputs."""
+    out[:] = 0.0
+    for i in range(x.shape[0]):
+        xi = x[i]
+        if xi != 0.0:
+            for j in range(out.shape[0]):
+                out[j] += xi * weights[i, j]
+
+
+@compiled()
+def prepare_logits(
+    previous,  # IN (n_features,) normalised stimulus that fades out
+    stimulus,  # IN (n_features,) normalised stimulus that fades in
+    traces,  # IN (n_units,)
+    dynamics,  # IN Dynamics
+    in_flight,  # IN (delay_steps - 1, n_units)
+    scratch,  # OUT Scratch: stimulus, rounded, current, due
+):
+    """Split the logits at the first step into what `sample_spikes` needs."""
+    n_units, gain = traces.shape[0], dynamics.gain
+    base, slope = scratch.stimulus[0, :n_units], scratch.stimulus[1, :n_units]
+    high, slope_32 = scratch.rounded[0], scratch.rounded[1]
+    current = scratch.current[:n_units]
+    project(previous, dynamics.feedforward, base)
+    project(stimulus, dynamics.feedforward, slope)
+    project(traces, dynamics.recurrent, current)
+    for j in range(n_units):
+        slope[j] = gain * (slope[j] - base[j])
+        base[j] = gain * base[j] + dynamics.offset[j]
+        current[j] *= gain
+        up = base[j] + ROUNDING * (abs(base[j]) + abs(slope[j]))
+        high[j] = min(max(up, -MAX_LOGIT_PART), MAX_LOGIT_PART)
+        slope_32[j] = min(max(slope[j], -MAX_LOGIT_PART), MAX_LOGIT_PART)
+    for t in range(in_flight.shape[0]):
+        scratch.due[t] = in_flight[t].any()
+
+
+@compiled()
+def rescale(
+    factor,
+    values,  # INOUT (n_units,)
+):
+    """Let traces or currents decay."""
+    for j in range(values.shape[0]):
+        values[j] *= factor
+
+
+@compiled(forceinline=True)
+def deliver_spike(
+    unit,
+    decay,
+    recurrent,  # IN (n_units, n_units)
+    gain,
+    current,  # INOUT (n_filled,)
+):
+    """Let the recurrent current decay and add what a spike of a unit adds to it."""
+    for j in range(recurrent.shape[1]):
+        current[j] = decay * current[j] + gain * recurrent[unit, j]
+
+
+@compiled(forceinline=True)
+def steps_until_arrival(
+    step,
+    n_steps,
+    due,  # IN (delay_steps - 1,)
+):
+    """Number of steps up to the next one, of at most `n_steps`, in which spikes arrive."""
+    for t in range(n_steps):
+        if due[(step + t) % due.shape[0]]:
+            return t + 1
+    return n_steps
+
+
+@compiled()
+def step_delay_line(
+    step,
+    first,  # first and last + 1 of the spikes of this step
+    last,
+    n_arrivals,
+    dynamics,  # IN Dynamics
+    in_flight,  # INOUT (delay_steps - 1, n_units)
+    scratch,  # INOUT Scratch
+):
+    """Let the spikes arrive that are due, and take in those of this step.
+
+    Returns the new number of arrivals.
+    """
+    t = step % in_flight.shape[0]
+    if scratch.due[t]:
+        for k in range(in_flight.shape[1]):
+            if in_flight[t, k]:
+                in_flight[t, k] = False
+                scratch.arrivals[n_arrivals, 0], scratch.arrivals[n_arrivals, 1] = step, k
+                n_arrivals += 1
+                deliver_spike(k, 1.0, dynamics.recurrent, dynamics.gain, scratch.current)
+    scratch.due[t] = last > first
+    for e in range(first, last):
+        in_flight[t, scratch.spikes[e, 1]] = True
+    return n_arrivals
+
+
+@compiled()
+def rotate_delay_line(
+    in_flight,  # INOUT (n_rows, n_units)
+    n_steps,
+):
+    """Let row 0 be what arrives next, after `n_steps` steps."""
+    before = in_flight.copy()
+    for t in range(in_flight.shape[0]):
+        in_flight[t] = before[(t + n_steps) % in_flight.shape[0]]
+
+
+@compiled(error_model="numpy")
+def sample_spikes(
+    step,  # first step
+    number,  # of random numbers used so far
+    length,  # of the first window
+    key,
+    clock,  # IN Clock
+    dynamics,  # IN Dynamics
+    in_flight,  # INOUT (delay_steps - 1, n_units) row t % (delay_steps - 1): arriving at step t
+    scratch,  # INOUT Scratch as `prepare_logits` left it; spikes and arrivals are written to it
+):
+    """Draw the spikes of a presentation from some step on, as far as there is room.
+
+    Windows of steps without a candidate are skipped; a window also ends with the first step in
+    which units spike, or delayed spikes arrive. Random numbers are those of the stream `key`, one
+    after another. If `one_spike`, only the most probable of several spikes in a step is kept. A
+    spike of step t acts from step t + delay_steps on: it arrives at step t + delay_steps - 1.
+
+    Returns the step reached, the number of random numbers used, the length of the next window, and
+    the numbers of spikes and of arrivals.
+    """
+    # Unpack the named tuples once: numba counts a reference at every access to an array in one,
+    # which would cost a fifth of the run time.
+    fade, powers, decay_bounds = clock.fade, clock.powers, clock.decay_bounds
+    recurrent, gain, one_spike = dynamics.recurrent, dynamics.gain, dynamics.one_spike
+    stimulus, rounded, current = scratch.stimulus, scratch.rounded, scratch.current
+    bounds, sums, candidates = scratch.bounds, scratch.sums, scratch.candidates
+    spikes, due = scratch.spikes, scratch.due
+    n_spikes, n_arrivals = 0, 0
+    crowded = step
+    while step < fade.shape[0] and max(n_spikes, n_arrivals) <= MAX_SPIKES:
+        n_before, passed = n_spikes, 1
+        if clock.delay_steps > 1:
+            length = steps_until_arrival(step, min(length, decay_bounds.shape[0] - 1), due)
+        length, total, crowded = choose_window(
+            step, length, crowded, fade, clock.n_fading, decay_bounds,
+            rounded, current, bounds, sums,
+        )  # fmt: skip
+        if length > 1:
+            number, n_candidates = draw_candidates(
+                number, key, total, length, bounds, sums, candidates
+            )
+            number, n_spikes, passed = thin_window(
+                step, number, key, length, n_candidates, candidates,
+                fade, powers, stimulus, current, n_spikes, spikes,
+            )  # fmt: skip
+        else:
+            w, unit = fade[step], -1
+            total = bound_step(np.float32(w), rounded, current, bounds, sums)
+            if one_spike:
+                # the most probable unit, if it spikes, is all there is to draw
+                number, unit, is_spike = draw_most_probable(
+                    number, key, w, stimulus, current, sums
+                )
+                if is_spike:
+                    spikes[n_spikes, 0], spikes[n_spikes, 1] = step, unit
+                    n_spikes += 1
+            if n_spikes == n_before:
+                number, n_spikes = thin_step(
+                    step, number, key, total, w, unit,
+                    stimulus, current, bounds, sums, n_spikes, spikes,
+                )  # fmt: skip
+        last, decay = step + passed - 1, powers[passed]
+        if one_spike and n_spikes > n_before + 1:
+            keep_most_probable(
+                fade[last], powers[passed - 1], stimulus, current, n_before, n_spikes, spikes
+            )
+            n_spikes = n_before + 1
+        if clock.delay_steps > 1 or n_spikes == n_before:
+            rescale(decay, current)
+        if clock.delay_steps > 1:
+            n_arrivals = step_delay_line(
+                last, n_before, n_spikes, n_arrivals, dynamics, in_flight, scratch
+            )
+        else:
+            for e in range(n_before, n_spikes):
+                deliver_spike(spikes[e, 1], decay, recurrent, gain, current)
+                decay = 1.0
+            n_arrivals = n_spikes
+        step += passed
+        # the next window expects one candidate, if hazards stay
+        if n_spikes > n_before or step >= crowded:
+            crowded = step
+            length = int(min(4.0 * length, 1.0 + length / total))
+        else:
+            length = max(1, min(length, int(length / total)))
+    return step, number, length, n_spikes, n_arrivals
+
+
+@compiled()
+def add_initial_traces(
+    traces,  # IN (n_units,) before the first step
+    tails,  # IN Tails
+    wz,  # OUT (2, n_units)
+    half_zz,  # INOUT (n_units, n_units), or empty: not wanted
+):
+    """Begin the sums of a presentation with what the traces at its start contribute."""
+    tail_new, tail_old, tail_square = tails.new[0], tails.old[0], tails.square[0]
+    for j in range(traces.shape[0]):
+        wz[0, j] = tail_new * traces[j]
+        wz[1, j] = tail_old * traces[j]
+        half = 0.5 * tail_square * traces[j]
+        if half > 0.0 and half_zz.size > 0:
+            for k in range(traces.shape[0]):
+                half_zz[j, k] += half * traces[k]
+
+
+@compiled()
+def add_spikes(
+    n_spikes,
+    spikes,  # IN (capacity, 2) step, unit
+    now,  # step before which `traces` hold
+    tails,  # IN Tails
+    powers,  # IN (n_steps + 1,) decay over 0, 1, ... steps
+    traces,  # INOUT (n_units,)
+    wz,  # INOUT (2, n_units) sums over steps of the trace times the weight of x_new, x_old
+    half_zz,  # INOUT (n_units, n_units) whose symmetrisation is the sum of z z^T; may be empty
+):
+    """Add the contribution of spikes to the sums over all steps of a presentation.
+
+    A spike that arrives at step t adds a decaying tail to its trace: tails hold the sums of such
+    a tail, weighted by the two stimuli and, for pairs, by the tail of the other trace. Every pair
+    is added at its later spike, to one of its two entries.
+
+    Returns the step before which `traces` hold now.
+    """
+    n_units = traces.shape[0]
+    for e in range(n_spikes):
+        step, k = spikes[e]
+        if step >= now:
+            rescale(powers[step + 1 - now], traces)
+            now = step + 1
+        wz[0, k] += tails.new[now]
+        wz[1, k] += tails.old[now]
+        if half_zz.size > 0:
+            tail = tails.square[now]
+            for j in range(n_units):
+                half_zz[k, j] += tail * traces[j]
+            half_zz[k, k] += 0.5 * tail
+        traces[k] += 1.0
+    return now
+
+
+@compiled()
+def write_record(
+    row,
+    n_spikes,
+    spikes,  # IN (capacity, 2) step, unit
+    n_recorded,  # so far
+    record,  # INOUT (capacity, 3) row, step, unit
+):
+    """Append spikes to a record while it has room; return how many there have been."""
+    for e in range(n_spikes):
+        if n_recorded < record.shape[0]:
+            record[n_recorded, 0] = row
+            record[n_recorded, 1] = spikes[e, 0]
+            record[n_recorded, 2] = spikes[e, 1]
+        n_recorded += 1
+    return n_recorded
+
+
+@compiled()
+def present_in_lanes(
+    X,  # IN (n_lanes, n_features) raw rows, presented in this order
+    scale,
+    seed,
+    first,  # number of the first presentation
+    lanes,  # INOUT Lanes
+    dynamics,  # IN Dynamics
+    clock,  # IN Clock
+    tails,  # IN Tails
+    scratch,  # TMP Scratch
+    sums,  # INOUT LaneSums
+    spikes,  # OUT (capacity, 3) lane, step, unit of the first spikes; may be empty
+    arrivals,  # OUT (capacity, 3) the same of arriving spikes; may be empty
+):
+    """Present a row to each of some lanes, the weights standing still; sum what learning needs.
+
+    Row r is presentation number first + r of the stream.
+
+    Returns the numbers of spikes and of arrivals.
+    """
+    n_steps = clock.fade.shape[0]
+    n_spikes, n_arrivals = 0, 0
+    for r in range(X.shape[0]):
+        z, wz, in_flight = lanes.traces[r], sums.wz[r], lanes.in_flight[r]
+        normalise(X[r], scale, lanes.stimuli[r])
+        if lanes.is_new[r]:
+            lanes.previous[r] = lanes.stimuli[r]  # the first stimulus fades from itself
+            lanes.is_new[r] = False
+        prepare_logits(lanes.previous[r], lanes.stimuli[r], z, dynamics, in_flight, scratch)
+        key = stream_key(seed, first + r)
+        add_initial_traces(z, tails, wz, sums.half_zz)
+        step, now, number, length = 0, 0, 0, 1
+        while step < n_steps:
+            step, number, length, n_new, n_arrived = sample_spikes(
+                step, number, length, key, clock, dynamics, in_flight, scratch
+            )
+            for e in range(n_new):
+                sums.spike_counts[scratch.spikes[e, 1]] += 1
+            n_spikes = write_record(r, n_new, scratch.spikes, n_spikes, spikes)
+            n_arrivals = write_record(r, n_arrived, scratch.arrivals, n_arrivals, arrivals)
+            now = add_spikes(
+                n_arrived, scratch.arrivals, now, tails, clock.powers, z, wz, sums.half_zz
+            )
+        rescale(clock.powers[n_steps - now], z)
+        if clock.delay_steps > 1:
+            rotate_delay_line(in_flight, n_steps)
+    return n_spikes, n_arrivals
+
+
+@compiled()
+def present_at_rest(
+    X,  # IN (n_rows, n_features) raw rows
+    scale,
+    seed,
+    dynamics,  # IN Dynamics
+    clock,  # IN Clock
+    code_per_spike,
+    scratch,  # TMP Scratch
+    in_flight,  # TMP (delay_steps - 1, n_units)
+    codes,  # OUT (n_rows, n_units)
+    spikes,  # OUT (capacity, 3) row, step, unit of the first spikes; may be empty
+):
+    """Present every row to the network at rest, with the random numbers of its own values.
+
+    Returns the number of spikes.
+    """
+    n_steps = clock.fade.shape[0]
+    rest = np.zeros(X.shape[1])
+    x = np.empty(X.shape[1])
+    bits = np.empty(X.shape[1])
+    silence = np.zeros(codes.shape[1])
+    n_spikes = 0
+    for r in range(X.shape[0]):
+        normalise(X[r], scale, x)
+        in_flight[:] = False
+        prepare_logits(rest, x, silence, dynamics, in_flight, scratch)
+        key = row_key(x, bits, seed)
+        codes[r] = 0.0
+        step, number, length = 0, 0, 1
+        while step < n_steps:
+            step, number, length, n_new, _ = sample_spikes(
+                step, number, length, key, clock, dynamics, in_flight, scratch
+            )
+            for e in range(n_new):
+                codes[r, scratch.spikes[e, 1]] += code_per_spike
+            n_spikes = write_record(r, n_new, scratch.spikes, n_spikes, spikes)
+    return n_spikes

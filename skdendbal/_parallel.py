@@ -1,0 +1,168 @@
+"""Threads, workers, and arrays that come from elsewhere."""
+
+import functools
+import itertools
+import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ContextDecorator, contextmanager
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+from joblib.parallel import ThreadingBackend, get_active_backend
+from threadpoolctl import OpenBLASController, ThreadpoolController
+
+
+class OneBlasThread(ContextDecorator):
+    """Context with one BLAS thread, for the same bits in any surroundings.
+
+    The number of threads belongs to the process: the first of concurrent fits sets it and the
+    last one restores it.
+    """
+
+    lock = threading.Lock()
+    n_inside = 0
+    limiter = None
+
+    def __enter__(self):
+        cls = type(self)
+        with cls.lock:
+            if cls.n_inside == 0:
+                _release_control()
+                cls.limiter = _blas().limit(limits=1, user_api="blas")
+            cls.n_inside += 1
+
+    def __exit__(self, *exception):
+        cls = type(self)
+        with cls.lock:
+            cls.n_inside -= 1
+            if cls.n_inside == 0:
+                _release_control()
+                cls.limiter.restore_original_limits()
+                _release_control()
+
+
+def _release_control():
+    """Let any thread limit BLAS: from threadpoolctl 3.8 on, it ignores all but the first."""
+    if hasattr(OpenBLASController, "clear_controlling_thread"):
+        OpenBLASController.clear_controlling_thread(force=True)
+
+
+@functools.cache
+def _blas():
+    return ThreadpoolController()
+
+
+def as_kernel_array(values):
+    """Return an array as kernels take it: float64, C-contiguous and writable.
+
+    Kernels are compiled for such arrays only. Rows of a user, and what comes from another process,
+    may be none.
+
+    Parameters
+    ----------
+    values : array-like
+        Numbers.
+
+    Returns
+    -------
+    array : ndarray
+        `values` itself if possible.
+    """
+    return np.require(values, np.float64, "CW")
+
+
+def as_writable(value):
+    """Return an array as kernels take it, whatever its dtype, and all else as it is.
+
+    Parameters
+    ----------
+    value : object
+        An array that may have come from another process, or a number.
+
+    Returns
+    -------
+    value : object
+        The same, C-contiguous and writable if it is an array.
+    """
+    if not isinstance(value, np.ndarray) or value.flags.carray:
+        return value
+    return np.require(value, requirements="CW")
+
+
+@contextmanager
+def threads(n_jobs):
+    """Give a function that applies another to many arguments in threads, this one among them.
+
+    joblib looks after its threads every 10 ms, in which a batch would long be done; and waking one
+    thread less saves a tenth of the time of a batch.
+
+    Parameters
+    ----------
+    n_jobs : int
+        Number of threads.
+
+    Yields
+    ------
+    apply : callable
+        ``apply(function, arguments)`` returns ``function(*each)`` for each of the arguments.
+    """
+    if n_jobs == 1:
+        yield itertools.starmap
+        return
+
+    def apply(function, arguments):
+        waiting, stops = deque(enumerate(arguments)), [None] * n_jobs
+        results = [None] * len(waiting)
+        waiting.extend(stops)
+
+        def work():
+            try:
+                for i, each in iter(waiting.popleft, None):
+                    results[i] = function(*each)
+            finally:
+                waiting.extendleft(stops)  # where this one fails, the others stop
+
+        try:
+            others = [pool.submit(work) for _ in range(min(n_jobs, len(results)) - 1)]
+            work()
+            for other in others:
+                other.result()
+        finally:
+            waiting.extendleft(stops)
+        return results
+
+    pool = ThreadPoolExecutor(n_jobs - 1)
+    try:
+        yield apply
+    finally:
+        pool.shutdown(wait=False)  # an interrupt does not wait for what the others are doing
+
+
+@contextmanager
+def workers(n_jobs):
+    """Give what :func:`threads` gives, on the workers of joblib's backend if the user chose one.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        Number of workers as joblib understands it.
+
+    Yields
+    ------
+    apply : callable
+        As that of :func:`threads`.
+    """
+    n_workers = effective_n_jobs(n_jobs)
+    if n_workers == 1 or isinstance(get_active_backend(prefer="threads")[0], ThreadingBackend):
+        with threads(n_workers) as apply:
+            yield apply
+        return
+    # Arguments go in a tuple, as dask would store arrays on workers, whose death loses them;
+    # and never through files, which joblib does not write again when an array has changed.
+    with Parallel(n_jobs=n_jobs, max_nbytes=None) as parallel:
+        yield lambda *call: parallel(delayed(_apply)(call[0], each) for each in call[1])
+
+
+def _apply(function, arguments):
+    return function(*arguments)

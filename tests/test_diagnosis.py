@@ -1,0 +1,130 @@
+"""When a fit stops, and what it says if it failed."""
+
+import warnings
+
+import numpy as np
+import pytest
+from coders import DIGITS, FAST
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import StandardScaler
+
+from skdendbal import DendriticBalanceCoder
+from skdendbal.settings import Neuron
+
+
+@pytest.mark.slow
+def test_fit_stops_once_the_noise_has_fallen_and_the_loss_stands_still():
+    params = {"n_components": 16, "max_iter": 60, "random_state": 0}
+    coder = DendriticBalanceCoder(horizon=9000, tol=0.01, n_iter_no_change=2, **params)
+    assert 9000 / 1797 + 3 <= coder.fit(DIGITS).n_iter_ < 30
+    full = DendriticBalanceCoder(horizon=9000, **params).fit(DIGITS)
+    assert full.n_iter_ == 60
+    assert coder.score(DIGITS) > full.score(DIGITS) - 0.02
+
+
+def test_fit_stops_after_the_horizon_only_and_without_improvement():
+    params = {"n_components": 16, "random_state": 0}
+    # a fit that the horizon takes whole never stops before its end
+    coder = DendriticBalanceCoder(tol=0.5, n_iter_no_change=1, max_iter=6, **params)
+    assert coder.fit(DIGITS).n_iter_ == 6
+    # no improvement reaches this one: a pass sets the level, another, to the end of its block, is
+    # no better
+    params |= {"horizon": 1797, "tol": 0.9, "n_iter_no_change": 1, "max_iter": 60}
+    assert 3 <= DendriticBalanceCoder(**params).fit(DIGITS).n_iter_ <= 4
+
+
+def test_silent_neurons_are_revived_by_learning_on():
+    coder = DendriticBalanceCoder(32, max_iter=8, horizon=14376, random_state=0).fit(DIGITS)
+    before = coder.score(DIGITS)
+    coder.network_.bias[:16] -= 200.0
+    assert coder.score(DIGITS) < before - 0.1
+    with pytest.warns(ConvergenceWarning, match="16 of 32 neurons are silent"):
+        coder.partial_fit(DIGITS)
+    assert coder.n_silent_units_ == 16
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for _ in range(12):
+            coder.partial_fit(DIGITS)
+    assert coder.n_silent_units_ == 0
+    assert coder.score(DIGITS) > before - 0.02
+
+
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
+)
+def test_bursts_end_in_a_usable_state_and_one_warning(seed):
+    # neurons that spike in one step overshoot together if all of them may, in every run where
+    # noise is this low; when the last burst was decides whether rates or the loss tell of it
+    X = np.random.default_rng(0).standard_normal((500, 20))
+    neuron = Neuron(one_spike_per_step=False)
+    coder = DendriticBalanceCoder(128, neuron=neuron, noise=0.01, max_iter=20, random_state=seed)
+    with pytest.warns(ConvergenceWarning, match="[Rr]aise noise") as record:
+        coder.fit(X)
+    assert len(record) == 1
+    assert np.isfinite(coder.transform(X)).all()
+
+
+def test_too_short_a_fit_says_so():
+    with pytest.warns(
+        ConvergenceWarning, match="updated 0 times only.* batches of 64. Present more"
+    ):
+        DendriticBalanceCoder(4, **FAST).fit(DIGITS[:10])
+
+
+def test_silence_says_so():
+    # thresholds in units of potential and no homeostasis: the noise falls, nothing else drives
+    neuron = Neuron(homeostasis_rate=0.0, scaled_bias=True)
+    coder = DendriticBalanceCoder(4, neuron=neuron, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="4 of 4 neurons are silent") as record:
+        coder.fit(np.zeros((10, 3)))
+    assert len(record) == 1
+    assert coder.n_silent_units_ == 4
+
+
+def test_wrong_rates_say_so():
+    neuron = Neuron(homeostasis_rate=0.0)
+    coder = DendriticBalanceCoder(4, neuron=neuron, rate=5.0, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="4 of 4 neurons miss their target rate of 5 Hz"):
+        coder.fit(DIGITS[:100])
+
+
+def test_a_fit_that_ends_before_its_horizon_says_so():
+    coder = DendriticBalanceCoder(8, horizon=10_000, **FAST)
+    with pytest.warns(
+        ConvergenceWarning, match=r"ended after 1797 of horizon=10000 .*Lower horizon or raise max"
+    ):
+        coder.fit(DIGITS)
+
+
+def test_a_stream_says_so_once_its_horizon_is_over():
+    neuron = Neuron(homeostasis_rate=0.0, scaled_bias=True)
+    params = {"neuron": neuron, "horizon": 500, "batch_size": 16, "random_state": 0}
+    coder = DendriticBalanceCoder(4, **params)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        coder.partial_fit(np.zeros((490, 3)))
+    with pytest.warns(ConvergenceWarning, match="4 of 4 neurons are silent"):
+        coder.partial_fit(np.zeros((10, 3)))
+
+
+def test_a_stream_may_change_for_the_worse_without_a_warning():
+    coder = DendriticBalanceCoder(32, horizon=3000, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(2):
+            coder.partial_fit(DIGITS)
+        coder.set_params(noise=0.2)
+        for _ in range(5):
+            coder.partial_fit(DIGITS)
+    assert coder.loss_curve_[-10:].mean() > 2.0 * coder.loss_curve_[40:46].mean()
+
+
+@pytest.mark.slow
+def test_a_large_mean_of_the_data_is_said_to_be_the_cause():
+    coder = DendriticBalanceCoder(32, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="mean of X is 24.* Subtract it before"):
+        coder.fit(16.0 * DIGITS + 100.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        centred = StandardScaler(with_std=False).fit_transform(16.0 * DIGITS + 100.0)
+        assert coder.fit(centred).score(centred) > 0.8
