@@ -149,7 +149,7 @@ class Network:
     bias : ndarray of shape (n_components,)
         Biases b.
     variance : float
-        Noise level sigma^2.
+        Squared noise level sigma^2.
     seed : int
         Seed of the random numbers. Every presentation has a stream of its own, numbered by
         `n_presentations`, so there is no generator to carry.
@@ -163,6 +163,8 @@ class Network:
         Number of stimuli presented.
     n_updates : int, default=0
         Number of weight updates.
+    progress : float, default=0.0
+        Part of the horizon that is over.
     """
 
     weights: dict
@@ -174,6 +176,7 @@ class Network:
     batch: Batch | None = None
     n_presentations: int = 0
     n_updates: int = 0
+    progress: float = 0.0
 
     @property
     def decoder(self):
@@ -211,7 +214,7 @@ def initialise(settings, n_features, seed):
         At rest, before its first stimulus.
     """
     n, n_lanes = settings.n_components, settings.batch_size
-    variance = settings.noise.initial**2
+    variance = settings.noise.level(0.0) ** 2
     bias = _kernels.logit_of_probability(settings.spike_probability)
     return Network(
         weights={
@@ -526,12 +529,9 @@ def _learn_from_batch(network, settings, batch):
     error = learn_decoder(network.decoder, batch, rule.decoder_rate * settings.dt, decay)
     rule.update(network.weights, batch, settings.dt)
     network.bias += _homeostasis(network, settings, batch)
-    noise = settings.noise
-    final = noise.final**2
-    network.variance = final + (network.variance - final) * math.exp(
-        -2.0 * noise.annealing * (settings.batch_size / settings.horizon)
-    )
     network.n_updates += 1
+    network.progress += settings.batch_size / settings.horizon
+    network.variance = settings.noise.level(network.progress) ** 2
     network.record.add(batch, error, settings, network.n_updates)
 
 

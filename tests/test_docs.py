@@ -3,11 +3,14 @@
 import ast
 import importlib
 import inspect
+import operator
 import pkgutil
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
+from numpydoc.docscrape import get_doc_object
 from numpydoc.validate import validate
 
 import skdendbal
@@ -44,6 +47,34 @@ def test_what_is_not_public_begins_with_an_underscore(module):
             names |= {name.id for target in node.targets for name in ast.walk(target)
                       if isinstance(name, ast.Name)}  # fmt: skip
     assert {name for name in names if not name.startswith("_")} <= set(module.__all__)
+
+
+def find(name):
+    """The object of a dotted name."""
+    module, _, path = name.removeprefix("skdendbal.").partition(".")
+    return operator.attrgetter(path)(importlib.import_module(f"skdendbal.{module}"))
+
+
+@pytest.mark.parametrize("name", sorted(public_objects()))
+def test_documented_defaults_are_those_of_the_signature(name):
+    value = find(name)
+    parameters = inspect.signature(value).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+    documented = {}
+    for parameter in get_doc_object(value)["Parameters"]:
+        text = re.search(r"default=(.*)$", parameter.type)
+        if text:
+            documented |= dict.fromkeys(parameter.name.split(", "), text[1])
+    defaults.pop("y", None)  # by convention, "Ignored"
+    assert documented.keys() == defaults.keys()
+    for parameter, text in documented.items():
+        default = defaults[parameter]
+        if "factory" in repr(default):
+            assert text in ("[]", "{}")
+        elif callable(default):
+            assert text == f"{default.__module__}.{default.__name__}"
+        elif repr(default) != text:
+            assert ast.literal_eval(text) == default
 
 
 @pytest.mark.parametrize("name", sorted(public_objects()))
