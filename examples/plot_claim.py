@@ -3,18 +3,19 @@ Correlated data: dendritic against somatic balance
 ==================================================
 
 Neurons whose recurrent connections balance the input in every dendritic compartment can learn from
-the coding error of each input; neurons that are balanced at the soma only, with Hebbian-like
-plasticity, cannot, which should matter most where inputs are correlated. Here the two learning
+the coding error of each input. Neurons that are balanced only at the soma, with Hebbian-like
+plasticity, cannot. This should matter most where inputs are correlated. Here the two learning
 rules code the 30 measurements of tumour cells in scikit-learn's breast cancer data, which are
-strongly correlated, and a decorrelated copy, in which every measurement is shuffled over patients
-by itself and so keeps its distribution.
+strongly correlated, and a decorrelated copy of them, in which every measurement is shuffled over
+patients separately and so keeps its distribution.
 
 Both rules have the same number of neurons, target firing rate, decoder rule, annealing and number
-of presentations, and the same budget for tuning: eight settings of rates and final noise, of which
-the best on a quarter of the training data is taken, anew in each of five splits into training and
-test data. EV is the variance of the test data that the codes explain through the network's own
-read-out, EV linear through one fitted to the training data by least squares; the table also gives
-the mean firing rate (Hz) and the number of active entries of a code.
+of presentations. They also have the same budget for tuning: eight settings of rates and final
+noise, of which we take the one that is best on a quarter of the training data. We repeat this in
+each of five splits into training and test data. EV is the variance of the test data that the codes
+explain through the network's own read-out, and EV linear the variance that they explain through a
+read-out fitted to the training data by least squares. The table also gives the mean firing rate
+(Hz) and the number of active entries of a code.
 """
 
 # %%
@@ -59,7 +60,7 @@ RULES = {
 
 
 def measure(data, rule, train, test):
-    """Tune a rule on training data and return its figures on test data."""
+    """Tune a rule on training data and return its results on test data."""
     scaler = MinMaxScaler(clip=True).fit(DATA[data][train])
     X_train, X_test = (scaler.transform(DATA[data][rows]) for rows in (train, test))
     search = GridSearchCV(
@@ -67,7 +68,7 @@ def measure(data, rule, train, test):
         {"learning_rule": RULES[rule], "noise": NOISE},
         cv=ShuffleSplit(1, test_size=0.25, random_state=0),
     )
-    with warnings.catch_warnings():  # of settings with which neurons miss their target rate
+    with warnings.catch_warnings():  # with some settings, neurons miss their target rate
         warnings.simplefilter("ignore", ConvergenceWarning)
         coder = search.fit(X_train).best_estimator_
     codes = coder.transform(X_test)
@@ -103,7 +104,7 @@ with (arguments.output / "claim.csv").open("w", newline="") as file:
 
 
 def over_splits(data, rule, name):
-    """Return one figure in all splits."""
+    """Return one result for all splits."""
     return np.array([r[name] for r in rows if (r["data"], r["rule"]) == (data, rule)])
 
 
@@ -128,11 +129,11 @@ console.print(table)
 # %%
 # How much more stays unexplained
 # -------------------------------
-# On a logarithmic scale, equal ratios of unexplained variance are equal heights; a line joins the
-# results of a split. Somatic balance leaves 1.5 times as much of the correlated data unexplained
-# as dendritic balance does, and 1.1 times as much of the decorrelated copy; in EV these are
-# differences of 0.02 and 0.03. It also learns more slowly: more presentations close a part of the
-# gap.
+# On a logarithmic scale, equal ratios of unexplained variance are equal distances; each line joins
+# the results of one split. Somatic balance leaves 1.5 times as much variance of the correlated
+# data unexplained as dendritic balance does, and 1.1 times as much of the decorrelated copy; in EV
+# these are differences of 0.02 and 0.03. Somatic balance also learns more slowly: more
+# presentations close part of the gap.
 figure, axes = plt.subplots(1, 2, figsize=(7, 4), sharey=True, layout="constrained")
 for data, ax in zip(DATA, axes, strict=True):
     for name, colour in (("EV", "C0"), ("EV linear", "C1")):

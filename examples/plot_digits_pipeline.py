@@ -2,17 +2,17 @@
 Features of handwritten digits, compared
 ========================================
 
-Four kinds of features, each in front of a logistic regression, in a stratified five-fold
+We compare four kinds of features for a logistic regression, in a stratified five-fold
 cross-validation on the 1797 digits of scikit-learn: the codes of a spiking network with dendritic
 balance, sparse codes of :class:`~sklearn.decomposition.DictionaryLearning` at two penalties,
-principal components, and the raw pixels. The coders have 64 components, as many as there are
-pixels; of the principal components the first 32 are taken. Compare sparse codes that have equally
-many active entries: more of them explain more.
+principal components, and the raw pixels. The sparse coders have 64 components, as many as there
+are pixels; of the principal components, we use the first 32. Compare sparse codes that have about
+the same number of active entries, because codes with more active entries explain more.
 
 The table gives the accuracy on held-out digits (mean and standard deviation over folds), the
 variance of the held-out digits that the codes explain through their own read-out (EV), the number
 of active entries of a code, the seconds to fit the coder, and the microseconds to code one digit.
-Compilation of the network's kernels, once on a machine, is not counted.
+The time to compile the network's kernels, once on a machine, is not included.
 """
 
 # %%
@@ -47,7 +47,7 @@ X, y = load_digits(return_X_y=True)
 X = X / 16.0
 
 # Coordinate descent inside DictionaryLearning stops a little early on some digits; a tighter
-# tolerance changes none of the figures below.
+# tolerance changes none of the results below.
 warnings.filterwarnings("ignore", category=ConvergenceWarning, module="sklearn.linear_model")
 
 CODERS = {
@@ -70,7 +70,7 @@ CODERS = {
 
 
 def explained_variance(coder, codes, X):
-    """Part of the variance of X that the coder's own read-out of its codes explains."""
+    """Return the fraction of the variance of X that the coder's own read-out explains."""
     reconstruction = codes
     if hasattr(coder, "components_"):
         reconstruction = codes @ coder.components_ + getattr(coder, "mean_", 0.0)
@@ -78,7 +78,7 @@ def explained_variance(coder, codes, X):
 
 
 def measure(coder, train, test):
-    """Fit one pipeline on a fold and return its figures."""
+    """Fit one pipeline on a fold and return its results."""
     pipeline = make_pipeline(clone(coder), LogisticRegression(max_iter=1000))
     features, classifier = pipeline
     start = time.perf_counter()
@@ -137,8 +137,8 @@ display.figure_.savefig(arguments.output / "dictionary.png", dpi=150, bbox_inche
 # %%
 # How it represents digits
 # ------------------------
-# A digit fades in during the first 5 ms. Counting spikes gives its code, and the sum of the
-# neurons' images, weighted by the code, the reconstruction.
+# A digit fades in during the first 5 ms. The spike counts give its code, and the sum of the
+# neurons' images, weighted by the code, gives the reconstruction.
 shown = np.array([np.flatnonzero(y == digit)[0] for digit in range(5)])
 reconstructions = coder.inverse_transform(coder.transform(X[shown]))
 

@@ -2,14 +2,16 @@
 Learning on a cluster: dask
 ===========================
 
-With `batch_size` stimuli at once, each on a copy of the network, the copies can run anywhere:
-workers return sums over their stimuli, from which weights are updated in a fixed order. So the
-result does not depend on the workers, how many they are, or whether one of them dies. `fit` runs
-them through joblib, so that ``joblib.parallel_config`` moves it to an existing cluster.
+In a batch, `batch_size` stimuli are presented at once, each to a copy of the network, and these
+copies can run anywhere: workers return sums over their stimuli, and the weights are updated from
+these sums in a fixed order. The result therefore does not depend on the workers, on their number,
+or on whether one of them dies. `fit` runs them through joblib, so ``joblib.parallel_config`` moves
+it to an existing cluster.
 
-Here that is a `LocalCluster` of two processes, and the coder learns handwritten digits on it and,
-for comparison, in this process and with two threads. A cluster pays where presenting a batch takes
-much longer than sending the weights, for large batches of long presentations in small steps. ::
+Here this cluster is a `LocalCluster` of two processes. The coder learns handwritten digits on it
+and, for comparison, in this process and with two threads. A cluster pays off where presenting a
+batch takes much longer than sending the weights: for large batches of long presentations in small
+steps. ::
 
     pip install -e ".[examples,distributed]"
     python examples/plot_distributed_dask.py
@@ -32,13 +34,13 @@ from skdendbal import DendriticBalanceCoder
 
 parser = argparse.ArgumentParser(description="Learn digits on a cluster of processes.")
 parser.add_argument("--output", type=Path, default=Path("distributed"), help="folder for results")
-parser.add_argument("--passes", type=int, default=2, help="over the data")
+parser.add_argument("--passes", type=int, default=2, help="passes over the data")
 
 
 # %%
 # A batch of 512 presentations in steps of 0.05 ms keeps two workers busy for a while.
 def measure(name, coder, X):
-    """Fit a copy and return it with its row of the table."""
+    """Fit a coder and return its row of the table, with its components."""
     start = time.perf_counter()
     coder.fit(X)
     return {
@@ -50,11 +52,11 @@ def measure(name, coder, X):
 
 
 def main():
-    """Learn three times."""
+    """Learn in three ways."""
     arguments = parser.parse_args()
     X = load_digits().data
     params = {"batch_size": 512, "dt": 0.05, "max_iter": arguments.passes, "random_state": 0}
-    DendriticBalanceCoder(64, **params).set_params(max_iter=1).fit(X[:512])  # compiles
+    DendriticBalanceCoder(64, **params).set_params(max_iter=1).fit(X[:512])  # compiles the kernels
     rows = [measure("in this process", DendriticBalanceCoder(64, **params), X)]
     rows.append(measure("with two threads", DendriticBalanceCoder(64, n_jobs=2, **params), X))
     with (
@@ -62,7 +64,7 @@ def main():
         Client(cluster),
         parallel_config("dask"),
     ):
-        DendriticBalanceCoder(64, **params).set_params(max_iter=1).fit(X[:512])  # loads
+        DendriticBalanceCoder(64, **params).set_params(max_iter=1).fit(X[:512])  # loads them
         rows.append(measure("on two dask workers", DendriticBalanceCoder(64, **params), X))
     first = rows[0]["components"]
     table = Table(title="64 neurons, batches of 512 digits")

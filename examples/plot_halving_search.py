@@ -2,14 +2,14 @@
 Tuning in a pipeline: successive halving
 ========================================
 
-Rate, noise and weight decay of a coder in front of a classifier, found by
-`HalvingGridSearchCV`: all candidates learn for a few passes over the digits, the better third goes
-on to a new round with three times as many, until the best are left. The resource that is shared
-out is ``max_iter``; each fit lets the noise fall over all its passes, however few.
+`HalvingGridSearchCV` tunes the rate, noise and weight decay of a coder in front of a classifier.
+All candidates learn for a few passes over the digits; then the better third goes on to a new round
+with three times as many passes, until only the best are left. The resource that is shared out is
+``max_iter``; in each fit the noise falls over all of its passes, however few they are.
 
-Only training data are searched; the test data are scored once, at the end, beside the defaults
-with as many passes. On digits the two differ by less than the standard error of a test accuracy,
-0.007: there is little to gain here.
+The search uses only training data. The test data are scored once, at the end, for the tuned
+pipeline and for the defaults with as many passes. On digits the two differ by less than the
+standard error of a test accuracy, 0.007, so there is little to gain here.
 """
 
 # %%
@@ -55,7 +55,7 @@ grid = {
     "coder__learning_rule__decoder_decay": [0.03, 0.1, 0.3],
 }
 PASSES = 27
-# Fits of the first rounds are too short for some candidates, and say so.
+# In the first rounds, fits are too short for some candidates, which then warn.
 warnings.filterwarnings("ignore", category=ConvergenceWarning)
 search = HalvingGridSearchCV(
     pipeline,
@@ -97,7 +97,7 @@ for name, model in (("tuned", search), ("defaults", default)):
     console.print(f"Test accuracy, {name}: {model.score(X_test, y_test):.3f}", highlight=False)
 
 # %%
-# Every candidate's way through the rounds.
+# The accuracy of every candidate in each of its rounds.
 figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 candidates = [str([params[name] for name in grid]) for params in results["params"]]
 for candidate in dict.fromkeys(candidates):

@@ -256,7 +256,8 @@ class Batch:
             is_first = self._half_zz.size == 0
             self._half_zz = sums.half_zz if is_first else self._half_zz + sums.half_zz
             self.half_zz_of_part = NOT_FORMED
-        self._spikes.append(np.add(presented.arrivals, (lanes.start, 0, 0)))  # may be read-only
+        if self.keeps_spikes:
+            self._spikes.append(np.add(presented.spikes, (lanes.start, 0, 0)))  # may be read-only
         self.n_lanes = lanes.stop
 
     @property

@@ -99,8 +99,7 @@ def make_bars(n_samples=1000, side=8, correlation=0.5, *, random_state=None):
 def make_patches(n_samples=10_000, side=8, images=None, *, whiten=True, random_state=None):
     """Draw patches at random positions of natural images.
 
-    Each patch comes from an image drawn uniformly, at a position drawn uniformly, with
-    replacement.
+    The image of each patch and the position in it are drawn uniformly, with replacement.
 
     Parameters
     ----------
@@ -109,8 +108,8 @@ def make_patches(n_samples=10_000, side=8, images=None, *, whiten=True, random_s
     side : int, default=8
         Height and width of a patch, in pixels.
     images : array-like of shape (n_images, height, width) or sequence of arrays, default=None
-        Images of shape (height, width), or (height, width, 3) in colour, which is averaged
-        to grey; sizes may differ. None takes the two photographs of
+        Images of shape (height, width), or (height, width, 3) if they are in colour; colours are
+        averaged to grey. Sizes may differ. None uses the two photographs of
         :func:`sklearn.datasets.load_sample_images`.
     whiten : bool, default=True
         Whether to flatten the amplitude spectrum of each image and scale it to zero mean
@@ -128,7 +127,7 @@ def make_patches(n_samples=10_000, side=8, images=None, *, whiten=True, random_s
     ------
     ValueError
         If a parameter is out of its range, `images` is empty, or an image is not a finite
-        array of the shapes above, is smaller than a patch, or is to be whitened but constant.
+        array of the shapes above, is smaller than a patch, or is constant but to be whitened.
     ImportError
         If `images` is None and Pillow is not installed.
 
@@ -140,10 +139,10 @@ def make_patches(n_samples=10_000, side=8, images=None, *, whiten=True, random_s
     Notes
     -----
     The whitening filter [1]_ has amplitude ``f * exp(-(f / 0.4)**4)`` at spatial frequency
-    `f` in cycles/pixel: it undoes the ``1/f`` spectrum of natural scenes and holds back the
+    `f` in cycles/pixel: it undoes the ``1/f`` spectrum of natural scenes and suppresses the
     noise near the highest frequencies. It is applied to the cosine transform, that is, to
-    the image continued by its mirror images: no jump at the borders can ring, and patches
-    are drawn up to them.
+    the image continued by its mirror images. There is no jump at the borders that could cause
+    ringing, so patches are drawn right up to them.
 
     References
     ----------
@@ -185,7 +184,7 @@ def _sample_images():
 
 def _prepare(image, name, side, whiten):
     """Check an image and return it grey, as float64, and whitened if asked."""
-    # Sizes are left to the check below, which names the patch.
+    # Images that are too small are left to the check below, which names the size of a patch.
     image = check_array(
         image,
         dtype=np.float64,

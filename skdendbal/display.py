@@ -1,4 +1,7 @@
-"""Pictures of a fitted coder, in scikit-learn's Display convention; matplotlib is optional."""
+"""Pictures of a fitted coder, following scikit-learn's Display convention.
+
+Matplotlib is optional.
+"""
 
 import math
 
@@ -24,7 +27,7 @@ class DictionaryDisplay:
     components : array-like of shape (n_components, n_features)
         Dictionary, in the order in which to draw it: left to right, then top to bottom.
     image_shape : tuple of (int, int), default=None
-        Height and width of an image in pixels. None: square images.
+        Height and width of an image in pixels. None means square images.
 
     Attributes
     ----------
@@ -37,12 +40,12 @@ class DictionaryDisplay:
 
     See Also
     --------
-    RasterDisplay : Spikes that data evoke.
+    RasterDisplay : Spikes evoked by data.
 
     Notes
     -----
-    Components over the ON and OFF channels of :class:`skdendbal.preprocessing.OnOffSplitter` are
-    signed images once the channels are merged by its `inverse_transform`.
+    Components over the ON and OFF channels of :class:`skdendbal.preprocessing.OnOffSplitter`
+    become signed images when its `inverse_transform` merges the channels.
 
     Examples
     --------
@@ -63,7 +66,7 @@ class DictionaryDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on. None: a new figure.
+            Axes to draw on. None creates a new figure.
 
         Returns
         -------
@@ -83,17 +86,17 @@ class DictionaryDisplay:
         height, width = square if self.image_shape is None else self.image_shape
         if height * width != n_features or height < 1:
             raise ValueError(
-                f"Components of {n_features} features are no images of image_shape="
+                f"Components of {n_features} features cannot be images of image_shape="
                 f"{self.image_shape} (None: square): pass image_shape=(height, width) with "
                 f"height * width = {n_features}."
             )
         ax = _make_axes(ax, "DictionaryDisplay")
 
-        rows = max(1, round(math.sqrt(n * width / height)))  # for a mosaic about as wide as high
+        rows = max(1, round(math.sqrt(n * width / height)))  # mosaic about as wide as high
         columns = math.ceil(n / rows)
         rows = math.ceil(n / columns)
         largest = np.abs(components).max(axis=1, keepdims=True)
-        images = np.full((rows * columns, height, width), np.nan)  # nan: nothing drawn
+        images = np.full((rows * columns, height, width), np.nan)  # nan is not drawn
         images[:n] = (components / np.where(largest > 0.0, largest, 1.0)).reshape(n, height, width)
         mosaic = images.reshape(rows, columns, height, width).swapaxes(1, 2)
         signed = components.min() < 0.0
@@ -114,16 +117,16 @@ class DictionaryDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, *, image_shape=None, ax=None):
-        """Draw the dictionary of a fitted coder, units of the highest firing rate first.
+        """Draw the dictionary of a fitted coder, with the units that fire most first.
 
         Parameters
         ----------
         estimator : DendriticBalanceCoder
             Fitted coder.
         image_shape : tuple of (int, int), default=None
-            Height and width of an image in pixels. None: square images.
+            Height and width of an image in pixels. None means square images.
         ax : matplotlib Axes, default=None
-            Axes to draw on. None: a new figure.
+            Axes to draw on. None creates a new figure.
 
         Returns
         -------
@@ -210,7 +213,7 @@ class RasterDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on. None: a new figure.
+            Axes to draw on. None creates a new figure.
 
         Returns
         -------
@@ -251,7 +254,7 @@ class RasterDisplay:
         random_state : int, RandomState instance or None, default=None
             Source of the noise; pass an int for the same spikes at each call.
         ax : matplotlib Axes, default=None
-            Axes to draw on. None: a new figure.
+            Axes to draw on. None creates a new figure.
 
         Returns
         -------
@@ -284,7 +287,7 @@ class RasterDisplay:
 
 
 def _make_axes(ax, caller):
-    """Return the axes to draw on, of a new figure if there are none yet."""
+    """Return the axes to draw on: `ax`, or those of a new figure if it is None."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:

@@ -31,8 +31,8 @@ _POSITIVE = [Interval(Real, 0, None, closed="neither")]
 def decoder_loss(sums, decoder):
     """Half the mean squared error with which the decoder reads the input from spike traces.
 
-    It is ``L = 0.5 / n_features * mean |x - D z|^2`` with the mean over steps, the input x as
-    it fades in and the traces z.
+    The loss is ``L = 0.5 / n_features * mean |x - D z|^2``, where the mean is over steps, x is
+    the input as it fades in, and z are the traces.
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ def sample_traces(
         ("unit", spikes["unit"], f"n_units={n_units}", n_units),
         ("step", steps, f"presentation_time={presentation_time}, dt={dt}", n_steps),
     ]:
-        outside = found[~((found >= 0) & (found < limit))]  # nan, too
+        outside = found[~((found >= 0) & (found < limit))]  # nan included
         if len(outside) > 0:
             raise ValueError(
                 f"spikes hold {name} {outside[0]:.0f}, counted from 0, but {parameter}: "
@@ -272,8 +272,8 @@ def trace_correlations(traces):
     Returns
     -------
     correlations : ndarray of shape (n_units, n_units)
-        Symmetric, with ones on the diagonal. A constant trace, such as that of a silent unit,
-        has no correlation and is given 0 with all others.
+        Symmetric, with ones on the diagonal. The correlation of a constant trace, such as that
+        of a silent unit, is undefined; it is given as 0 with all others.
 
     Raises
     ------
@@ -308,8 +308,8 @@ def balance(inputs, traces, weights):
 
         r_ij = corr(x_i, sum_k W^d_jik z_k)
 
-    With exact balance ``W^d_jik = -F_ji D_ik``: F_ji cancels here too, so that one number an input
-    stands for its compartments on all neurons.
+    With exact balance ``W^d_jik = -F_ji D_ik``. F_ji cancels here too, so one number per input
+    holds for its compartments on all neurons.
 
     Parameters
     ----------
@@ -325,8 +325,9 @@ def balance(inputs, traces, weights):
     Returns
     -------
     correlations : ndarray of shape (n_features,) or (n_features, n_units)
-        Pearson correlation over samples, for every input, or for every compartment with entry
-        [i, j] that of input i on neuron j; 0 where one of the currents is constant.
+        Pearson correlation over samples, one for every input, or one for every compartment,
+        where entry [i, j] belongs to input i on neuron j. It is 0 where one of the currents is
+        constant.
 
     Raises
     ------
@@ -337,7 +338,7 @@ def balance(inputs, traces, weights):
     See Also
     --------
     sample_traces : Traces from recorded spikes.
-    decoder_loss : Sees also differences in size, to which a correlation is blind.
+    decoder_loss : Also depends on differences in size, to which a correlation is blind.
 
     Notes
     -----
@@ -370,7 +371,7 @@ def balance(inputs, traces, weights):
         )
     if weights.ndim == 2:
         weights = -weights
-    # Recurrent currents are sums of traces: a basis of the traces replaces the samples.
+    # Recurrent currents are sums of traces, so a basis of the traces can replace the samples.
     basis, z = np.linalg.qr(_centre(z))
     x = _standardise(x).T @ basis
     currents = _unit(weights @ z.T, axis=-1)
@@ -395,7 +396,7 @@ def treves_rolls(codes, axis=0):
     Returns
     -------
     sparseness : ndarray of shape (n_units,) or (n_samples,)
-        Sparseness in [0, 1]. Responses that are all zero are all equal: 0.
+        Sparseness in [0, 1]. Responses that are all zero count as equal and give 0.
 
     Raises
     ------
@@ -420,7 +421,7 @@ def treves_rolls(codes, axis=0):
     n = codes.shape[axis]
     if n < 2:
         raise ValueError(
-            f"codes of shape {codes.shape} hold {n} response along axis={axis}: 2 needed."
+            f"codes of shape {codes.shape} hold {n} response along axis={axis}: pass 2 or more."
         )
     # For a vector of unit length the ratio of means is (sum r)^2 / n.
     total = _unit(codes, axis).sum(axis=axis)
@@ -446,8 +447,8 @@ def dictionary_recovery(components, reference):
         Mean over reference atoms of the absolute cosine similarity to the assigned component,
         1 for perfect recovery. Zero vectors are similar to nothing.
     assignment : ndarray of shape (n_atoms,)
-        Component assigned to each reference atom, or -1 for atoms that are left over where there
-        are more of them than components; these count with similarity 0.
+        Component assigned to each reference atom. Where there are more atoms than components,
+        the atoms that are left over get -1 and count with similarity 0.
 
     Raises
     ------
@@ -487,7 +488,7 @@ def _as_samples(values, name):
 
 def _unit(vectors, axis):
     """Scale vectors along an axis to unit length; zero vectors stay zero."""
-    # By the largest entry first, so that squares neither overflow nor vanish.
+    # Divide by the largest entry first, so that squares neither overflow nor vanish.
     largest = np.abs(vectors).max(axis=axis, keepdims=True)
     vectors = vectors / np.where(largest > 0.0, largest, 1.0)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=axis, keepdims=True), 1.0)
@@ -495,7 +496,7 @@ def _unit(vectors, axis):
 
 def _centre(samples):
     """Subtract the means of columns; constant columns become zero."""
-    # Less the first sample a constant is zero exactly, whatever its mean is rounded to.
+    # Subtracting the first sample makes a constant exactly zero, however its mean is rounded.
     samples = samples - samples[0]
     return samples - samples.mean(axis=0)
 

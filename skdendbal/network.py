@@ -67,7 +67,6 @@ _Stream = namedtuple(  # what is common to all presentations of a call
         "tails",  # Tails
         "forms_zz",  # whether to sum z z^T
         "keeps_spikes",  # whether to return spikes
-        "keeps_arrivals",  # whether to return spikes as they arrive
         "spikes_per_row",  # expected
     ],
 )
@@ -77,7 +76,6 @@ _Presented = namedtuple(  # what becomes of some lanes
         "lanes",  # Lanes, their state afterwards
         "sums",  # LaneSums
         "spikes",  # (n_spikes, 3) lane, step and unit, if kept
-        "arrivals",  # (n_arrivals, 3) the same of spikes that arrive
     ],
 )
 
@@ -230,6 +228,7 @@ def initialise(settings, n_features, seed):
             previous=np.zeros((n_lanes, n_features)),
             stimuli=np.zeros((n_lanes, n_features)),
             traces=np.zeros((n_lanes, n)),
+            late_traces=np.zeros((n_lanes, n if settings.delay_steps > 1 else 0)),
             in_flight=np.zeros((n_lanes, settings.delay_steps - 1, n), dtype=bool),
         ),
         record=LearningRecord(np.zeros(n)),
@@ -262,7 +261,7 @@ def learn(network, settings, X, scale=1.0, *, record=False, apply=itertools.star
         Structured array of row (of X), trial (0), time (ms from the row's onset) and unit.
     """
     _check_delay(network, settings)
-    stream = _make_stream(network, settings, scale, keeps_spikes=record)
+    stream = _make_stream(network, settings, scale)
     lanes, spikes = network.lanes, [np.empty(0, SPIKE)]
     start = 0
     while start < len(X):
@@ -273,7 +272,9 @@ def learn(network, settings, X, scale=1.0, *, record=False, apply=itertools.star
         rows = X[start : start + settings.batch_size - first]
         stop = first + len(rows)
         batch.starts[first:stop] = lanes.traces[first:stop]
-        stream = stream._replace(forms_zz=not batch.few_spikes, keeps_arrivals=batch.keeps_spikes)
+        stream = stream._replace(
+            forms_zz=not batch.few_spikes, keeps_spikes=record or batch.keeps_spikes
+        )
         number, half_zz = network.n_presentations, batch.half_zz_of_part
         for part, presented in _present(
             stream, _make_dynamics(network, settings), lanes, first, half_zz, rows, number, apply
@@ -323,7 +324,7 @@ def evaluate(network, settings, X, scale=1.0, *, apply=itertools.starmap):
     lanes.previous[:waiting] = lanes.stimuli[:waiting]
     number = network.n_presentations + -network.n_presentations % settings.batch_size
     dynamics = _make_dynamics(network, settings)
-    stream = _make_stream(network, settings, scale, keeps_spikes=True)
+    stream = _make_stream(network, settings, scale)._replace(keeps_spikes=True)
     n_features, n_units = network.decoder.shape
     total = Sums(
         0,
@@ -336,7 +337,7 @@ def evaluate(network, settings, X, scale=1.0, *, apply=itertools.starmap):
     for start in range(0, len(X), settings.batch_size):
         rows = X[start : start + settings.batch_size]
         n = len(rows)
-        fired = _traces_with_spikes_in_flight(lanes, settings)[:n]
+        starts = settings.decay * lanes.traces[:n]
         recorded = []
         for part, presented in _present(
             stream, dynamics, lanes, 0, NOT_FORMED, rows, number + start, apply
@@ -345,7 +346,7 @@ def evaluate(network, settings, X, scale=1.0, *, apply=itertools.starmap):
             total.spike_counts += presented.sums.spike_counts
         recorded = np.concatenate(recorded)
         # traces that include the spikes of a step: they have decayed once before the first one
-        intervals = Intervals.between(recorded, settings.decay * fired, settings.clock, lag=0)
+        intervals = Intervals.between(recorded, starts, settings.clock, lag=0)
         new, old, fade = lanes.stimuli[:n], lanes.previous[:n], settings.fade
         sum_wz = np.stack([intervals.sum_by_lane(w, 1) for w in (fade, 1.0 - fade)], axis=1)
         total.n_steps += n * settings.n_steps
@@ -425,40 +426,25 @@ def _present_lanes(stream, dynamics, lanes, half_zz, X, number):
         sums = _kernels.LaneSums(
             np.zeros(n_units, dtype=np.int64), np.empty((len(X), 2, n_units)), own_half_zz
         )
-        spikes, arrivals = (
-            np.empty((room if keep else 0, 3), dtype=np.int64)
-            for keep in (stream.keeps_spikes, stream.keeps_arrivals)
-        )
-        n_spikes, n_arrivals = _kernels.call_interruptibly(
-            _kernels.present_in_lanes,
-            X,
-            stream.scale,
-            np.uint64(stream.seed),
-            number,
-            state,
-            dynamics,
-            clock,
-            tails,
-            scratch,
-            sums,
-            spikes,
-            arrivals,
-        )
-        if max(n_spikes * stream.keeps_spikes, n_arrivals * stream.keeps_arrivals) <= room:
+        spikes = np.empty((room if stream.keeps_spikes else 0, 3), dtype=np.int64)
+        n_spikes = _kernels.call_interruptibly(
+            _kernels.present_in_lanes, X, stream.scale, np.uint64(stream.seed), number,
+            state, dynamics, clock, tails, scratch, sums, spikes,
+        )  # fmt: skip
+        if n_spikes <= room or not stream.keeps_spikes:
             break
-        room = max(n_spikes, n_arrivals)
-    return _Presented(state, sums, spikes[:n_spikes], arrivals[:n_arrivals])
+        room = n_spikes
+    return _Presented(state, sums, spikes[:n_spikes])
 
 
-def _make_stream(network, settings, scale, *, keeps_spikes):
+def _make_stream(network, settings, scale):
     return _Stream(
         scale,
         network.seed,
         settings.clock,
         settings.tails,
         forms_zz=False,
-        keeps_spikes=keeps_spikes,
-        keeps_arrivals=False,
+        keeps_spikes=False,
         spikes_per_row=settings.spikes_per_presentation,
     )
 
@@ -480,13 +466,6 @@ def _make_dynamics(network, settings):
         )
     offset = bias + gain * (neuron.self_inhibition * recurrent.diagonal())
     return _kernels.Dynamics(feedforward, recurrent, offset, gain, bool(neuron.one_spike_per_step))
-
-
-def _traces_with_spikes_in_flight(lanes, settings):
-    """Return traces that are as if spikes acted at once, shape (n_lanes, n_components)."""
-    # spikes that arrive at step t were fired delay_steps - 1 - t steps before the first one
-    ages = np.arange(settings.delay_steps - 1)[::-1]
-    return settings.decay ** len(ages) * lanes.traces + settings.decay**ages @ lanes.in_flight
 
 
 def _check_delay(network, settings):

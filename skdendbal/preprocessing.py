@@ -124,12 +124,12 @@ class OnOffSplitter(TransformerMixin, BaseEstimator):
         -------
         X_new : ndarray of shape (n_samples, 2 * n_features)
             Non-negative data: the ON channels, then the OFF channels; float32 if `X` is,
-            else float64.
+            otherwise float64.
 
         Raises
         ------
         ValueError
-            If `X` is not finite 2-D data or differs in number of features from that of fit.
+            If `X` is not finite 2-D data or has another number of features than in `fit`.
 
         Examples
         --------
@@ -146,8 +146,8 @@ class OnOffSplitter(TransformerMixin, BaseEstimator):
         With "rectify" a feature is ON - OFF. With "sigmoid" it is
         ``(logit(ON) - logit(OFF)) / (2 * gain)``, the mean of the two inverted channels, which
         are first clipped to machine epsilon from 0 and 1 to keep the result finite. It recovers
-        absolute values up to about ``36 / gain - |offset|``, ever less precisely towards that
-        end, and never exceeds ``36.1 / gain`` (in float32, 16 takes the place of 36).
+        absolute values up to about ``36 / gain - |offset|``, with decreasing precision towards
+        that limit, and never exceeds ``36.1 / gain`` (in float32, 16 takes the place of 36).
 
         Parameters
         ----------
@@ -157,12 +157,12 @@ class OnOffSplitter(TransformerMixin, BaseEstimator):
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features)
-            Signed data; float32 if `X` is, else float64.
+            Signed data; float32 if `X` is, otherwise float64.
 
         Raises
         ------
         ValueError
-            If `X` is not finite 2-D data or has not two channels per feature.
+            If `X` is not finite 2-D data or does not have two channels per feature.
 
         Examples
         --------
@@ -190,7 +190,7 @@ class OnOffSplitter(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Input feature names; None takes those seen during fit, or "x0", "x1", ...
+            Input feature names; None uses those seen during fit, or "x0", "x1", ...
 
         Returns
         -------

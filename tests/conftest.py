@@ -1,4 +1,4 @@
-"""Data that some tests use when present: the option --data or the variable SKDENDBAL_DATA."""
+"""Data for tests; some of them are in a folder given by --data or SKDENDBAL_DATA."""
 
 import os
 from pathlib import Path
@@ -20,7 +20,7 @@ def pytest_addoption(parser):
 
 @pytest.fixture(scope="session")
 def find_data(request):
-    """Find a file of data that a user need not have; without it the test is skipped."""
+    """Find a file of data that is optional; without it the test is skipped."""
 
     def find(name):
         path = Path(request.config.getoption("--data") or "") / name

@@ -1,7 +1,8 @@
-"""Fit and code with random parameters and data, and count how it ends.
+"""Fit and code with random parameters and data, and count the outcomes.
 
-Every configuration must end with finite codes, with a documented error that names parameter and
-remedy, or with one ConvergenceWarning. All else is a defect, and is printed with what led to it:
+Every configuration must end with finite codes, with a documented error that names the parameter
+and a remedy, or with one ConvergenceWarning. Anything else is a defect, and is printed with the
+configuration that led to it:
 
     python tests/fuzz.py --n 500
 """
@@ -23,9 +24,9 @@ from skdendbal.rules import RULES
 
 SEED = 2021
 WORK = 1.5e10  # operations of a fit, roughly: a few seconds
-UPDATE = 1e6  # operations that a change of few weights takes as long as
-OVERSHOOT = 5  # times the target rate that neurons may fire at before they have learned
-DENDRITES = 100_000  # dendritic weights, n_features * n_components^2, of rules that learn them
+UPDATE = 1e6  # operations that take as long as an update of a few weights
+OVERSHOOT = 5  # times the target rate: how fast neurons may fire before they have learned
+DENDRITES = 100_000  # largest n_features * n_components^2 for rules with dendritic weights
 CODED = 20  # rows to code
 
 DOCUMENTED = {
@@ -43,7 +44,7 @@ DOCUMENTED = {
 
 
 def draw(number):
-    """Draw a configuration, which depends on nothing but its number.
+    """Draw a configuration, which depends only on its number.
 
     Returns the coder, its data, and a dict that describes them.
     """
@@ -81,20 +82,20 @@ def draw(number):
         "shape": (n_rows, n_features),
         "dtype": either("float64", "float32", 0.5),
         "scale": spread(1e-6, 1e6),
-        "factors": round(spread(1, n_features)),  # few of them: features are correlated
+        "factors": round(spread(1, n_features)),  # with few of them, features are correlated
         "power": either(1, 3),  # heavy tails
         "density": either(1.0, spread(0.01, 1), 0.5),
-        "decades": either(0, 3),  # over which the scales of columns spread
+        "decades": either(0, 3),  # powers of ten that column scales span
         "signed": either(False, True, 0.1 if learned else 0.5),
-        "constant": either(0.0, rng.random()),  # part of the columns
-        "repeated": either(False, True),  # rows
+        "constant": either(0.0, rng.random()),  # fraction of the columns
+        "repeated": either(False, True),  # whether rows repeat
         "outlier": either(1.0, spread(10, 1e6)),  # factor on the first row
     }
     return coder, make_data(rng, **data), data
 
 
 def count_operations(coder, n_features):
-    """Operations of learning from one presentation, roughly."""
+    """Rough number of operations to learn from one presentation."""
     n, n_steps = coder.n_components, coder.presentation_time / coder.dt
     rate = min(800 / n, 50) if coder.rate == "auto" else coder.rate
     n_spikes = 1 + OVERSHOOT * n * rate * 1e-3 * coder.presentation_time
@@ -121,7 +122,7 @@ def make_data(
 
 
 def run(number):
-    """Fit and code with one configuration; return how it ends, "defect: ..." if not as it must."""
+    """Fit and code with one configuration; return the outcome, "defect: ..." if it is wrong."""
     coder, X, _ = draw(number)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -1,6 +1,6 @@
 """The model step by step in plain numpy, from the equations; imports nothing of skdendbal.
 
-Slow and obvious on purpose. Shapes: x (n_x,), z (n_z,), F (n_z, n_x), D (n_x, n_z),
+It is slow and obvious on purpose. Shapes: x (n_x,), z (n_z,), F (n_z, n_x), D (n_x, n_z),
 W (n_z, n_z) with W[j, k] the weight from neuron k onto neuron j, b (n_z,).
 """
 
@@ -61,48 +61,43 @@ def exact_recurrent(F, D):
     return -F @ D
 
 
-def spike_logit(x, z, F, W, bias, sigma, c):
-    """(u_j + c w_jj) / sigma^2 + bias_j, with u = F x + W z; p_j is its spike_probability."""
-    return (F @ x + W @ z + c * np.diag(W)) / sigma**2 + bias
+def spike_logit(x, z, late, F, W, bias, sigma, c):
+    """(u_j + c w_jj) / sigma^2 + bias_j; p_j is its spike_probability.
+
+    u_j = (F x)_j + sum_k W_jk z_k, with late traces of others, k != j, and the trace of its own.
+    """
+    own = np.diag(W)
+    return (F @ x + W @ late + own * (z - late) + c * own) / sigma**2 + bias
 
 
 def present(
-    x_previous,
-    x_new,
-    z,
-    F,
-    W,
-    bias,
-    sigma,
-    *,
-    c,
-    dt,
-    tau,
-    one_spike,
-    numbers,
-    in_flight=(),
-    fading=0.3,
-):
+    x_previous, x_new, z, F, W, bias, sigma, *,
+    c, dt, tau, one_spike, numbers, late=None, in_flight=(), fading=0.3,
+):  # fmt: skip
     """One stimulus with frozen weights.
 
-    `in_flight` holds the spikes of the last steps, which have not arrived; as many steps longer
-    than one is the delay. Returns the raster (n_steps, n_z), the traces before each step
-    (n_steps, n_z), the inputs (n_steps, n_x), the traces at the end and the spikes in flight.
+    `in_flight` holds the spikes of the last steps, which have not arrived; the delay is one step
+    longer than their number. `late` are the traces of spikes that have arrived, which neurons see
+    of one another; of itself a neuron sees the trace z. Returns the raster (n_steps, n_z), the
+    traces before each step (n_steps, n_z), the inputs (n_steps, n_x), and z, late traces and
+    spikes in flight at the end.
     """
     x = inputs(x_previous, x_new, len(numbers), fading)
     in_flight = list(in_flight)
+    late = z if late is None or not in_flight else late
     raster, traces = [], []
     for x_t, u_t in zip(x, numbers, strict=True):
         traces.append(z)
-        a = spike_logit(x_t, z, F, W, bias, sigma, c)
+        a = spike_logit(x_t, z, late, F, W, bias, sigma, c)
         spikes = (u_t < spike_probability(a)).astype(float)
         if one_spike and spikes.sum() > 1:
             most_probable = np.argmax(np.where(spikes > 0, a, -np.inf))
             spikes = (np.arange(len(spikes)) == most_probable).astype(float)
         raster.append(spikes)
         in_flight.append(spikes)
-        z = z * np.exp(-dt / tau) + in_flight.pop(0)
-    return np.array(raster), np.array(traces), x, z, in_flight
+        z = z * np.exp(-dt / tau) + spikes
+        late = late * np.exp(-dt / tau) + in_flight.pop(0)
+    return np.array(raster), np.array(traces), x, z, late, in_flight
 
 
 def replay(raster, z, *, dt, tau):
@@ -129,7 +124,7 @@ def implicit_step(weights, traces, targets, eta_dt, decay=0.0):
 
 
 def decoder_decay(settings):
-    """The decay lambda of the decoder: a part of the variance of Poisson traces, rho tau / 2."""
+    """The decay lambda of the decoder: a fraction of the Poisson trace variance, rho tau / 2."""
     return settings.rule.decoder_decay * settings.rate / 1e3 * settings.tau / 2
 
 
@@ -173,8 +168,9 @@ def unwhitened_step(F, traces, targets, *, eta_F, dt):
 def balance_step(F, Wd, traces, targets, *, eta_W, dt, decay=0.0):
     """dW^d_jik = -eta_W (z_k u_ji + decay W^d_jik) under the mean of the given steps.
 
-    Wd (n_z, n_x, n_z). For every input i, (W^d_ji, F_ji, integral of W^d_ji) is multiplied by
-    the exponential of one matrix for all j. Returns W^d and sum z_j u_ji while it moves.
+    Wd has shape (n_z, n_x, n_z). For every input i, (W^d_ji, F_ji, integral of W^d_ji) is
+    multiplied by the exponential of one matrix, the same for all j. Returns W^d, and the sum of
+    z_j u_ji while W^d moves.
     """
     n_z = len(F)
     zz, zx = np.zeros((n_z, n_z)), np.zeros_like(F)
@@ -195,7 +191,7 @@ def balance_step(F, Wd, traces, targets, *, eta_W, dt, decay=0.0):
 
 
 def decay_step(F, Wd, traces, targets, *, eta_F, eta_W, decay, dt):
-    """The rule "decay": F by the sum of z_j u_ji, and its decay by backward Euler."""
+    """The rule "decay": F learns from the sum of z_j u_ji, and decays by backward Euler."""
     Wd, drive = balance_step(F, Wd, traces, targets, eta_W=eta_W, dt=dt, decay=decay)
     F = F + eta_F * dt * drive * np.sign(F) / np.maximum(0.002, np.abs(F))
     return F / (1 + eta_F * decay * dt * len(traces)), Wd
@@ -211,7 +207,7 @@ def slow_step(F, Fbar, Wd, traces, targets, *, eta_F, eta_Fbar, eta_W, dt):
 
 
 def pruning_step(Wd, C, traces, *, fraction, a, eta_W, dt):
-    """C follows the mean of z z^T; weights |W^d_jik| C_kj up to the given rank decay."""
+    """C follows the mean of z z^T; weights with the smallest |W^d_jik| C_kj decay."""
     n = len(traces)
     zz = sum(np.outer(z, z) for z in traces) / n
     C = zz + (C - zz) * np.exp(-a * dt * n)
@@ -232,9 +228,10 @@ def pruning_step(Wd, C, traces, *, fraction, a, eta_W, dt):
 
 
 def simultaneous_step(F, Wd, traces, targets, *, eta_F, eta_W, dt, tau, stretch):
-    """The rule "simultaneous" through one presentation, in stretches in which traces decay.
+    """The rule "simultaneous" over one presentation, in stretches in which traces only decay.
 
-    Within a stretch of at most `stretch` steps weights stand still. W^d does not overshoot.
+    Weights stay fixed within a stretch, which has at most `stretch` steps. The step of W^d is
+    limited so that it does not overshoot.
     """
     F, Wd = F.copy(), Wd.copy()
     first = 0
@@ -262,9 +259,10 @@ def simultaneous_step(F, Wd, traces, targets, *, eta_F, eta_W, dt, tau, stretch)
 def homeostasis(b, rasters, *, rho, eta_b, dt, logits_per_bias=1.0):
     """db_j = eta_b (rho dt - s_j) at each step, times dt.
 
-    The lanes of a batch, a raster each, count as if they followed one another: where the bias
+    The lanes of a batch, with a raster each, count as if they followed one another. Once the bias
     has moved by D logits, a neuron spikes e^D times as often, so its deviation from the target
-    shrinks from lane to lane as in dD/dn = -a D, a being the expected spikes' step in logits.
+    shrinks from lane to lane as in dD/dn = -a D, where a is the step in logits that the expected
+    spikes cause.
     """
     n_steps = len(rasters[0])
     a = dt * eta_b * rho * dt * n_steps * logits_per_bias
@@ -279,7 +277,7 @@ def annealed(sigma, sigma_inf, *, eta_s, duration):
 
 
 def decoder_loss(x, traces_after, D):
-    """L = 0.5 / n_x * mean over steps of |x - D z|^2, z including the step's spikes."""
+    """L = 0.5 / n_x * mean over steps of |x - D z|^2, where z includes the spikes of the step."""
     return 0.5 / x.shape[1] * np.mean(((x - traces_after @ D.T) ** 2).sum(axis=1))
 
 
@@ -307,12 +305,12 @@ def arguments(settings):
 
 def learn_per_step(rule, X, n_test, raster, n_z, dt, tau, n_steps, rho, sigma, sigma_inf, eta_D,
                    eta_F, eta_Fbar, eta_W, decay, eta_b, eta_s, c, seed):  # fmt: skip
-    """A rule, literally: every part in every step, as explicit Euler steps.
+    """A rule, taken literally: every part learns in every step, by explicit Euler steps.
 
     The bias is scaled; F starts at 0.001 in the learned dendritic rules. Spikes are those of
-    `raster` (n_presentations, n_steps, n_z), or drawn where that is empty. Learning is off for
+    `raster` (n_presentations, n_steps, n_z), or are drawn if that is empty. Learning is off for
     the last `n_test` stimuli, which continue the stream. Returns the decoder loss over them, F,
-    W^d and D. Plain enough to be compiled by numba as it is.
+    W^d and D. The code is plain enough for numba to compile it as it is.
     """
     np.random.seed(seed)
     n_x = X.shape[1]

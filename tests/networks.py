@@ -1,4 +1,4 @@
-"""Networks that tests share, and what the naive model makes of each rule.
+"""Networks that tests share, and the twin of each rule in the naive model.
 
 A new rule needs an entry in `TWINS` and one or more in `VARIANTS`; all tests of networks and rules
 then run on it.
@@ -20,7 +20,7 @@ from skdendbal.rules import (
 )
 from skdendbal.settings import Neuron, Noise, Settings
 
-QUIET = 1e-12  # sigma^2 at which spikes are certain where the potential is positive, else never
+QUIET = 1e-12  # sigma^2 at which neurons spike if and only if the potential is positive
 
 SEVERAL_SPIKES = Neuron(homeostasis_rate=1e-2, one_spike_per_step=False)
 BARS = Settings(  # the published 8x8 bars with a tenth of the stimuli
@@ -110,14 +110,19 @@ def as_raster(spikes, row, settings):
     return raster
 
 
+def late_traces(lanes, lane):
+    """Traces of the spikes that have arrived at other neurons; all have if there is no delay."""
+    return lanes.late_traces[lane] if lanes.late_traces.size else lanes.traces[lane]
+
+
 def arrivals(raster, in_flight):
-    """What arrives in each step, and what is in flight after the last, from spikes fired."""
+    """The spikes that arrive in each step and those in flight after the last, from those fired."""
     spikes = np.concatenate([in_flight, raster])
     return spikes[: len(raster)], spikes[len(raster) :]
 
 
 def onset(settings):
-    """Part of the presentation in which a row at rest fades in: half a time constant at most."""
+    """Fraction of a presentation from rest in which a row fades in: at most half a tau."""
     return min(0.5, 0.5 * settings.tau / settings.presentation_time)
 
 
@@ -139,7 +144,7 @@ def as_neurons(settings):
 
 
 class DendriticTwin:
-    """Exact balance: F evolves by itself, and stays D^T."""
+    """Exact balance: F evolves on its own and stays equal to D^T."""
 
     def weights(self, net):
         F = net.decoder.T
@@ -173,7 +178,7 @@ class UnwhitenedTwin(SomaticTwin):
 
 
 class DecayTwin:
-    """The soma receives what the dendrites do."""
+    """The soma receives the sum of what the dendrites receive."""
 
     def weights(self, net):
         Wd = net.weights["dendritic"].transpose(1, 0, 2)
@@ -187,7 +192,7 @@ class DecayTwin:
 
 
 class SlowTwin(DecayTwin):
-    """With pruning, somatic recurrent weights of their own drive the dynamics."""
+    """With pruning, separate somatic recurrent weights drive the dynamics."""
 
     def weights(self, net):
         state = super().weights(net)
@@ -220,7 +225,7 @@ class PrunedTwin(SlowTwin):
 
 
 class SimultaneousTwin(DecayTwin):
-    """Lanes are followed one after the other, in stretches of at most 1 ms."""
+    """Lanes learn one after the other, in stretches of at most 1 ms."""
 
     def learn(self, rule, settings, state, traces, targets):
         F, Wd, dt = state["F"], state["Wd"], settings.dt

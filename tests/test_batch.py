@@ -1,4 +1,4 @@
-"""Sums over a batch: however it is filled, and whatever is kept of it."""
+"""Sums over a batch, however it is filled and whatever of it is kept."""
 
 import copy
 from dataclasses import dataclass, replace
@@ -42,7 +42,8 @@ def test_sums_that_a_rule_did_not_ask_for_are_refused():
         def update(self, weights, batch, dt):
             batch.intervals  # noqa: B018
 
-    for settings in (SMALL, replace(SMALL, n_components=50, rate=7.0)):  # with few spikes, too
+    # the second network has few spikes
+    for settings in (SMALL, replace(SMALL, n_components=50, rate=7.0)):
         with pytest.raises(AttributeError, match="class attribute needs_intervals = True"):
             make_trained(replace(settings, rule=Curious()))
 

@@ -147,7 +147,7 @@ def test_identity_of_codes_and_components(digits_coder):
 
 @pytest.mark.parametrize("dt", [0.1, 0.5, 1.0])
 def test_reconstruction_is_unbiased_at_any_step(dt):
-    # a decoder that decays makes it a few per cent smaller, as do steps with almost one spike each
+    # decay of the decoder shrinks it by a few per cent, as do steps with almost one spike each
     params = {"learning_rule": Dendritic(decoder_decay=0.0), "rate": 20.0, "max_iter": 4}
     coder = DendriticBalanceCoder(32, dt=dt, random_state=0, **params).fit(DIGITS)
     for presentation_time in (60.0, 300.0):
@@ -295,7 +295,7 @@ def test_transform_is_a_pure_function_of_the_row(digits_coder, signed_coder):
         assert np.array_equal(coder.transform(np.asfortranarray(X)), codes)
         assert np.array_equal(coder.transform(np.repeat(X, 2, axis=1)[:, ::2]), codes)
         assert np.array_equal(coder.transform(X.tolist()), codes)
-        repeated = coder.transform(np.vstack([X, X, X]))  # more than one chunk of digits
+        repeated = coder.transform(np.vstack([X, X, X]))  # more rows than a chunk has
         assert np.array_equal(repeated, np.vstack([codes] * 3))
         for n_jobs in (2, 3, -1):
             parallel = copy.deepcopy(coder).set_params(n_jobs=n_jobs)
@@ -324,7 +324,7 @@ def test_scale_by_a_power_of_two_changes_no_bit(signed_coder):
 
 @pytest.mark.slow
 def test_scale_by_any_factor_changes_nothing_in_distribution():
-    # mean codes of ten networks each; Kolmogorov-Smirnov at a significance of 1 %
+    # Kolmogorov-Smirnov test of the mean codes of ten networks each, at a significance of 1 %
     codes = {
         factor: [
             DendriticBalanceCoder(16, max_iter=3, random_state=seed)
@@ -340,8 +340,8 @@ def test_scale_by_any_factor_changes_nothing_in_distribution():
 
 @pytest.mark.slow
 def test_precision_of_the_data_changes_nothing_in_distribution():
-    # rounding gives some rows other random numbers: the mean difference of their codes, unit by
-    # unit, at a significance of 1 % in all
+    # rounding gives some rows other random numbers; we test the mean difference of their codes
+    # unit by unit, at a joint significance of 1 %
     X = np.random.default_rng(0).gamma(0.5, size=(4000, 30))
     params = {"n_components": 32, "max_iter": 3, "random_state": 0}
     coder = DendriticBalanceCoder(**params).fit(X)
@@ -351,7 +351,7 @@ def test_precision_of_the_data_changes_nothing_in_distribution():
     assert other.sum() > 100
     p = stats.ttest_rel(codes[other], in_single[other]).pvalue
     assert p.min() > 0.01 / len(p)
-    # learning on them ends alike
+    # learning from the rounded data ends equally well
     again = DendriticBalanceCoder(**params).fit(X.astype(np.float32))
     assert again.score(X) == pytest.approx(coder.score(X), abs=0.02)
 
@@ -374,8 +374,9 @@ def test_repeated_trials(digits_coder):
 
 
 def test_trials_have_the_mean_of_the_code():
-    # codes of one image whose pixels differ by less than anything the network could tell, each
-    # with its own random numbers, against spike counts of repeated trials: Welch tests, 1 % in all
+    # copies of an image that differ by too little for the network to notice, but have their own
+    # random numbers: Welch tests of their codes against the spike counts of repeated trials, at a
+    # joint significance of 1 %
     coder = DendriticBalanceCoder(16, max_iter=3, random_state=0).fit(DIGITS)
     n = 1000
     copies = DIGITS[:1] + 1e-4 * np.random.default_rng(0).standard_normal((n, 64))
@@ -383,8 +384,8 @@ def test_trials_have_the_mean_of_the_code():
     spikes = coder.simulate(DIGITS[:1], n_trials=n, random_state=0)
     counts = np.zeros((n, 16))
     np.add.at(counts, (spikes["trial"], spikes["unit"]), 1)
-    # one for the traces to build up, and what they lose in each of the next 399 steps; those in
-    # which the image fades in, 20, count as 10.5
+    # spikes per unit of code: one for the trace to build up, and what it loses in each of the next
+    # 399 steps; the 20 steps in which the image fades in count as 10.5
     q = np.exp(-0.025)
     trials = counts / (1 + (1 - q) * (399 - 9.5))
     active = codes.std(axis=0) > 0
@@ -405,7 +406,7 @@ def test_score_is_pooled_over_features(digits_coder):
     reconstruction = digits_coder.inverse_transform(digits_coder.transform(X))
     pooled = 1 - ((X - reconstruction) ** 2).sum() / ((X - X.mean(axis=0)) ** 2).sum()
     assert digits_coder.score(X) == pytest.approx(pooled, rel=1e-12)
-    # features of the same units weigh as they vary
+    # features count in proportion to their variance
     assert abs(pooled - r2_score(X, reconstruction, multioutput="uniform_average")) > 1e-3
     assert digits_coder.score(X[:1]) == 0.0  # one row has no variance to explain
     assert digits_coder.score(np.repeat(X[:1] / 3.0, 50, axis=0)) == 0.0
@@ -441,7 +442,7 @@ def test_a_refitted_decoder_reconstructs_better_from_the_same_codes(scale):
     )
     codes = online.transform(X)
     assert np.array_equal(refitted.transform(pd.DataFrame(X).add_prefix("p")), codes)
-    # nearly that of least squares, whose training error is the least
+    # nearly the training error of least squares, which is the smallest possible one
     best = np.linalg.lstsq(codes, X / scale, rcond=None)[1].sum()
     error = ((X / scale - codes @ (refitted.components_ / scale)) ** 2).sum()
     assert best < error < 1.001 * best

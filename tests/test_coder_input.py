@@ -96,7 +96,7 @@ ODD_DATA = {
 def test_odd_data_give_finite_codes(X, n_components):
     coder = DendriticBalanceCoder(n_components, max_iter=30, random_state=0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # of so short a fit
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the fit is short
         codes = coder.fit_transform(X)
     assert np.isfinite(codes).all()
     assert (codes >= 0).all()

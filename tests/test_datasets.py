@@ -30,7 +30,7 @@ def test_bars_statistics(correlation):
     n, side = 20_000, 6
     X = make_bars(n, side, correlation, random_state=0)
     rows, columns = find_bars(X, side)
-    # A pixel is lit by its row or its column, which are one bar pair on the diagonal.
+    # A pixel is lit by the bar of its row or of its column; on the diagonal these are one pair.
     independent = 2 / side - 1 / side**2
     diagonal = np.eye(side, dtype=bool).ravel()
     for where, correlated in ((diagonal, 1 / side), (~diagonal, 2 / side)):
@@ -162,7 +162,7 @@ def test_patches_default_images():
 
 
 def whole(image, **parameters):
-    """Return a square image, whitened, as the only possible patch."""
+    """Return a square image, whitened, by drawing it as its only possible patch."""
     side = len(image)
     return make_patches(1, side, [image], **parameters).reshape(side, side)
 
@@ -209,7 +209,7 @@ def test_whitening_flattens_the_spectrum():
 
 def test_whitening_does_not_ring_at_borders():
     # A cut-out of a 1/f texture: its opposite borders differ, as those of a photograph do.
-    # A periodic filter has 1.2 to 2.1 times the variance there.
+    # With a periodic filter, the variance there is 1.2 to 2.1 times as large.
     n = 512
     f = np.hypot(*np.meshgrid(np.fft.fftfreq(n), np.fft.fftfreq(n)))
     f[0, 0] = np.inf

@@ -24,11 +24,11 @@ def test_fit_stops_once_the_noise_has_fallen_and_the_loss_stands_still():
 
 def test_fit_stops_after_the_horizon_only_and_without_improvement():
     params = {"n_components": 16, "random_state": 0}
-    # a fit that the horizon takes whole never stops before its end
+    # a fit that is as long as its horizon never stops before its end
     coder = DendriticBalanceCoder(tol=0.5, n_iter_no_change=1, max_iter=6, **params)
     assert coder.fit(DIGITS).n_iter_ == 6
-    # no improvement reaches this one: a pass sets the level, another, to the end of its block, is
-    # no better
+    # no improvement reaches this tolerance: one pass sets the level, and the next, which ends with
+    # its block, is not better by as much
     params |= {"horizon": 1797, "tol": 0.9, "n_iter_no_change": 1, "max_iter": 60}
     assert 3 <= DendriticBalanceCoder(**params).fit(DIGITS).n_iter_ <= 4
 
@@ -53,8 +53,8 @@ def test_silent_neurons_are_revived_by_learning_on():
     "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
 )
 def test_bursts_end_in_a_usable_state_and_one_warning(seed):
-    # neurons that spike in one step overshoot together if all of them may, in every run where
-    # noise is this low; when the last burst was decides whether rates or the loss tell of it
+    # if all neurons may spike in one step, they overshoot together in every run with noise as low
+    # as this; the time of the last burst decides whether rates or the loss reveal it
     X = np.random.default_rng(0).standard_normal((500, 20))
     neuron = Neuron(one_spike_per_step=False)
     coder = DendriticBalanceCoder(128, neuron=neuron, noise=0.01, max_iter=20, random_state=seed)
@@ -72,7 +72,7 @@ def test_too_short_a_fit_says_so():
 
 
 def test_silence_says_so():
-    # thresholds in units of potential and no homeostasis: the noise falls, nothing else drives
+    # thresholds are in units of potential and stay fixed: once noise falls, nothing causes spikes
     neuron = Neuron(homeostasis_rate=0.0, scaled_bias=True)
     coder = DendriticBalanceCoder(4, neuron=neuron, random_state=0)
     with pytest.warns(ConvergenceWarning, match="4 of 4 neurons are silent") as record:

@@ -46,5 +46,5 @@ def test_a_worker_that_dies_changes_nothing(client):
     learned.set()
     thread.join()
     assert killed
-    assert not killed[0][1]  # in the middle of it
+    assert not killed[0][1]  # it died while the coder learned
     assert np.array_equal(coder.components_, expected)

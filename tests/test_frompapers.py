@@ -64,7 +64,7 @@ def test_script(script, find_data, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.glob("*.png"))
-    if script != "balance":  # which looks at networks that have not learned yet
+    if script != "balance":  # it also tests networks that have not learned yet
         (path,) = tmp_path.glob("*_runs.csv")
         rows = csv.DictReader(line for line in path.open() if not line.startswith("#"))
         assert np.isfinite([float(row["loss"]) for row in rows]).all()

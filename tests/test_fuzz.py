@@ -1,4 +1,4 @@
-"""Some of the random configurations of fuzz.py, and that it notices defects."""
+"""Some of the random configurations of fuzz.py, and tests that it notices defects."""
 
 import re
 import warnings

@@ -54,7 +54,7 @@ def test_rows_on_one_grid_point_share_their_random_numbers():
 )
 @hypothesis_settings(max_examples=200, deadline=None)
 def test_bounds_lie_above_the_hazards(data, n, log_scale, dt_over_tau, fading):
-    # sampling is exact wherever that holds: thinning asks for nothing else
+    # sampling is exact wherever this holds, because thinning requires nothing else
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     decay_bounds = thinning.make_decay_bounds(np.exp(-dt_over_tau), 300)
     scratch = arguments.make_scratch(n, 1)
@@ -65,7 +65,7 @@ def test_bounds_lie_above_the_hazards(data, n, log_scale, dt_over_tau, fading):
     )
     first, second, traces = np.array([1.0, 0.0]), np.array([0.0, 1.0]), np.ones(n)
     in_flight = np.zeros((0, n), dtype=bool)
-    presentation.prepare_logits(first, second, traces, dynamics, in_flight, scratch)
+    presentation.prepare_logits(first, second, traces, np.empty(0), dynamics, in_flight, scratch)
     w, dw = rng.uniform(0, 1), 0.01 * fading
 
     def hazards(step):
@@ -90,10 +90,10 @@ def test_bounds_lie_above_the_hazards(data, n, log_scale, dt_over_tau, fading):
         assert (start[n:] == 0.0).all()
         assert (end[n:] == 0.0).all()
         for step in range(n_steps):
-            for time in (step, step + 1):  # points of this step lie between
+            for time in (step, step + 1):  # points of this step are in between
                 part = time / n_steps
                 bound = ((1 - part) * start + part * end)[:n]
-                # what bits cannot say is as good as never, or as always
+                # a hazard beyond these limits means in effect never, or always
                 hazard = hazards(step)
                 meant = (hazard > 1e-37) & (hazard < 700)
                 assert (bound[meant] >= hazard[meant] * (1 - 1e-7)).all()
@@ -101,7 +101,7 @@ def test_bounds_lie_above_the_hazards(data, n, log_scale, dt_over_tau, fading):
 
 @pytest.mark.parametrize("one_spike", [False, True])
 def test_spikes_of_one_step_have_their_closed_form(one_spike):
-    # one step, likely and unlikely neurons: chi-square of the eight patterns, 1e-3
+    # one step of likely and unlikely neurons: chi-square test of the eight patterns, at 1e-3
     neuron = Neuron(one_spike_per_step=one_spike)
     settings = replace(SMALL, n_components=3, neuron=neuron, dt=1.0, presentation_time=1.0)
     net = network.initialise(settings, 1, seed=0)
@@ -144,7 +144,7 @@ def test_compilation_can_be_interrupted(tmp_path, seconds):
     """
     process = subprocess.Popen(
         [sys.executable, "-c", script],
-        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},  # nothing compiled yet
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},  # an empty cache
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -169,7 +169,7 @@ def test_what_compiles_and_what_loads_it_give_the_same_bits(tmp_path):
         print(hashlib.sha256(learned + codes).hexdigest())
     """
     command = [sys.executable, "-c", script]
-    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}  # nothing compiled yet
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}  # an empty cache
     first, second = (
         subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
         for _ in range(2)
@@ -180,7 +180,7 @@ def test_what_compiles_and_what_loads_it_give_the_same_bits(tmp_path):
 def test_import_where_nothing_compiled_can_be_kept(tmp_path):
     package = Path(skdendbal.__file__).parent
     shutil.copytree(package, tmp_path / "skdendbal", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "skdendbal" / "__pycache__").touch()  # no folder, nor can one be made
+    (tmp_path / "skdendbal" / "__pycache__").touch()  # not a folder, so the cache cannot be there
     env = {**os.environ, "PYTHONPATH": str(tmp_path), "HOME": os.devnull}
     for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
         env.pop(name, None)

@@ -231,7 +231,7 @@ def test_trace_correlations(stream):
 
 def test_constant_units_are_uncorrelated():
     traces = np.random.default_rng(0).random((1001, 5))
-    traces[:, 1:4] = 0.0, 0.1, 0.7  # the means of so many are rounded
+    traces[:, 1:4] = 0.0, 0.1, 0.7  # the means of so many samples are rounded
     correlations = metrics.trace_correlations(traces)
     expected = np.eye(5)
     expected[0, 4] = expected[4, 0] = np.corrcoef(traces[:, 0], traces[:, 4])[0, 1]
@@ -245,7 +245,7 @@ def test_correlations_are_correlations(traces):
     assert_array_equal(np.diag(correlations), 1)
     assert_array_equal(correlations, correlations.T)
     assert (np.abs(correlations) <= 1).all()
-    # powers of two change no bit
+    # scaling by powers of two changes no bit
     scaled = traces * 2.0 ** np.arange(traces.shape[1])
     if np.abs(traces[traces != 0]).min(initial=1) > 1e-200:
         assert_array_equal(metrics.trace_correlations(scaled), correlations)
@@ -398,7 +398,7 @@ def test_recovery_is_blind_to_order_sign_and_scale(seed, n_atoms, n_features):
     components = (scale[:, None] * reference)[order]
     similarity, assignment = metrics.dictionary_recovery(components, reference)
     assert similarity == pytest.approx(1)
-    if n_features > 1:  # else any order is as good
+    if n_features > 1:  # with one feature, any order is as good
         assert_array_equal(order[assignment], np.arange(n_atoms))
 
 

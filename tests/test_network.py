@@ -17,6 +17,7 @@ from networks import (
     arrivals,
     as_neurons,
     as_raster,
+    late_traces,
     logit_bias,
     make_trained,
     onset,
@@ -43,9 +44,9 @@ def test_sampling_without_noise_equals_the_naive_model(settings):
     lanes = settings.batch_size
     for lane in range(lanes):
         z, x_previous = start.lanes.traces[lane], start.lanes.previous[lane]
-        in_flight = start.lanes.in_flight[lane]
+        late, in_flight = late_traces(start.lanes, lane), start.lanes.in_flight[lane]
         for row in range(lane, len(X), lanes):
-            raster, _, _, z, in_flight = naive.present(
+            raster, _, _, z, late, in_flight = naive.present(
                 x_previous,
                 X[row],
                 z,
@@ -55,6 +56,7 @@ def test_sampling_without_noise_equals_the_naive_model(settings):
                 QUIET**0.5,
                 **as_neurons(settings),
                 numbers=np.full((settings.n_steps, settings.n_components), 0.5),
+                late=late,
                 in_flight=in_flight,
                 fading=settings.fading,
             )
@@ -84,14 +86,14 @@ def test_codes_without_noise_equal_the_naive_model_at_rest(settings):
             in_flight=np.zeros((settings.delay_steps - 1, settings.n_components)),
             fading=fading,
         )
-        # spikes are sum_t (z(t + 1) - q z(t)), which for z(t + 1) = w(t) is, with z(0) = 0,
+        # there are sum_t (z(t + 1) - q z(t)) spikes, which for z(t + 1) = w(t) and z(0) = 0 is
         w = np.minimum(1.0, np.arange(1, len(raster) + 1) / (fading * len(raster)))
         spikes = w.sum() - np.exp(-settings.dt / settings.tau) * w[:-1].sum()
         np.testing.assert_allclose(codes[row], raster.sum(axis=0) / spikes, rtol=1e-12)
 
 
 def kept_probabilities(p):
-    """Probabilities that a neuron spikes and no more probable one does, by steps."""
+    """Probabilities, for each step, that a neuron spikes and no more probable one does."""
     order = np.argsort(-p, axis=1, kind="stable")
     ranked = np.take_along_axis(p, order, axis=1)
     none_before = np.cumprod(np.column_stack([np.ones(len(p)), 1 - ranked[:, :-1]]), axis=1)
@@ -103,7 +105,7 @@ def kept_probabilities(p):
 @pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)
 def test_spikes_follow_the_law_of_the_naive_model_given_the_past(settings):
     # Sums of (spike - p) times anything known before the step have mean zero and a known
-    # variance. Fixed seeds; the significance of all tests of a variant together is 1e-3.
+    # variance. Seeds are fixed; the joint significance of all tests of a variant is 1e-3.
     net, X = make_trained(settings)
     lanes = settings.batch_size
     X = np.concatenate([X] * 5 * lanes)
@@ -112,18 +114,17 @@ def test_spikes_follow_the_law_of_the_naive_model_given_the_past(settings):
     _, spikes = network.evaluate(net, settings, X)
     p, spiked, known = [], [], {"input": [], "recurrent": [], "fading": [], "step": []}
     for lane in range(lanes):
-        z, x_previous, in_flight = (
-            start.lanes.traces[lane],
-            start.lanes.previous[lane],
-            start.lanes.in_flight[lane],
-        )
+        z, x_previous = start.lanes.traces[lane], start.lanes.previous[lane]
+        late, in_flight = late_traces(start.lanes, lane), start.lanes.in_flight[lane]
         for row in range(lane, len(X), lanes):
             raster = as_raster(spikes, row, settings)
             arrived, in_flight = arrivals(raster, in_flight)
-            traces, z = naive.replay(arrived, z, dt=settings.dt, tau=settings.tau)
+            traces, z = naive.replay(raster, z, dt=settings.dt, tau=settings.tau)
+            seen, late = naive.replay(arrived, late, dt=settings.dt, tau=settings.tau)
             x = naive.inputs(x_previous, X[row], settings.n_steps, settings.fading)
             x_previous = X[row]
-            by_input, by_traces = x @ F.T / net.variance, traces @ W.T / net.variance
+            by_input = x @ F.T / net.variance
+            by_traces = (seen @ W.T + (traces - seen) * W.diagonal()) / net.variance
             own = settings.neuron.self_inhibition * W.diagonal() / net.variance
             spiked.append(raster)
             p.append(
@@ -151,7 +152,7 @@ def test_spikes_follow_the_law_of_the_naive_model_given_the_past(settings):
             variance = ((law * g**2).sum(axis=1) - (law * g).sum(axis=1) ** 2).sum()
         else:
             variance = (law * (1 - law) * g**2).sum()
-        if variance > 20 * (g**2).max():  # else there are too few spikes for a normal law
+        if variance > 20 * (g**2).max():  # enough spikes for a normal law
             scores[name] = ((spiked - law) * g).sum() / variance**0.5
     if not single and settings.n_components > 1:  # pairs in one step are independent
         residual, v = spiked - law, law * (1 - law)
@@ -167,7 +168,7 @@ def two_samples(first, second):
     values, index = np.unique(np.concatenate([first, second]), return_inverse=True)
     table = np.array([np.bincount(i, minlength=len(values)) for i in
                       (index[: len(first)], index[len(first) :])])  # fmt: skip
-    # values in order are put together until at least ten are expected of each
+    # neighbouring values are pooled until at least ten of each group are expected
     groups = np.minimum(np.cumsum(table.sum(axis=0)) // 40, table.sum() // 40)
     merged = np.array([np.bincount(groups, weights=row) for row in table])
     merged = merged[:, merged.sum(axis=0) > 0]
@@ -188,7 +189,7 @@ FREE = {
 
 @pytest.mark.parametrize("name", FREE)
 def test_trials_have_the_law_of_naive_trials(name):
-    # five statistics each, with a fixed seed and a significance of 1e-3 for all of a setting
+    # five statistics per setting, with a fixed seed and a joint significance of 1e-3
     settings, n_trials = FREE[name], 600
     net, X = make_trained(settings)
     x = X[:1]
@@ -243,11 +244,7 @@ def test_sums_give_the_decoder_loss(settings):
     lanes = settings.batch_size
     x, z_after = [], []
     for lane in range(lanes):
-        # spikes under way belong to the traces that the decoder reads
-        _, z = naive.replay(
-            start.lanes.in_flight[lane], start.lanes.traces[lane], dt=settings.dt, tau=settings.tau
-        )
-        x_previous = start.lanes.previous[lane]
+        z, x_previous = start.lanes.traces[lane], start.lanes.previous[lane]
         for row in range(lane, len(X), lanes):
             raster = as_raster(spikes, row, settings)
             traces, z = naive.replay(raster, z, dt=settings.dt, tau=settings.tau)
@@ -270,7 +267,7 @@ def test_evaluation_leaves_the_network_alone():
 
 @pytest.mark.parametrize("n_before", [2, 5, 13])
 def test_evaluation_within_a_batch_continues_every_lane(n_before):
-    # lanes that wait for the batch to be finished have moved on; others, if new, start anew
+    # lanes that the unfinished batch has used continue; others, in a new network, start anew
     settings = VARIANTS["lanes"]
     net = make_trained(settings)[0]
     fresh = network.initialise(settings, 12, seed=0)
@@ -325,7 +322,7 @@ def test_recording_does_not_disturb_learning():
 
 
 def test_an_untrained_network_fires_at_its_target_rate():
-    # binomial counts of independent neurons, two-sided tests at 1 % in all
+    # counts of independent neurons are binomial: two-sided tests at a joint significance of 1 %
     settings = replace(SMALL, n_components=40, rate=25.0, dt=0.5, batch_size=3)
     net = network.initialise(settings, 2, seed=0)
     sums, _ = network.evaluate(net, settings, np.zeros((3000, 2)))

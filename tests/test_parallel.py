@@ -18,7 +18,7 @@ from skdendbal._parallel import OneBlasThread, threads
 
 
 def read_only(value):
-    """Return a copy as some backends of joblib pass it on: arrays cannot be written to."""
+    """Return a copy with read-only arrays, as some backends of joblib pass them on."""
     if isinstance(value, np.ndarray):
         value = value.copy()
         value.flags.writeable = False
@@ -100,7 +100,7 @@ def test_learning_does_not_depend_on_workers(params):
         with joblib.parallel_config(backend, n_jobs=2):
             parallel = DendriticBalanceCoder(**params).fit(X)
         assert np.array_equal(parallel.components_, coder.components_)
-    # in pieces that part batches, and parts of batches
+    # pieces of the stream may split a batch, and the parts of a batch that workers share
     streams = [
         DendriticBalanceCoder(**params, n_jobs=n, input_scale=10.0, horizon=240) for n in (1, 2, 2)
     ]

@@ -24,7 +24,7 @@ DIGITS = load_digits().data / 16
 
 @dataclass(frozen=True)
 class Own(Rule):
-    """A rule of a user's own, whose types exist for type checkers only."""
+    """A user-defined rule, whose type annotations exist for type checkers only."""
 
     text: "Missing | str" = "a"
     slope: float = 1.0
@@ -82,7 +82,7 @@ def test_objects_are_compared_and_cloned_by_value(value):
 
 
 def test_an_object_with_a_constructor_of_its_own_is_refused():
-    # it would be shown, compared and cloned without what it keeps
+    # it would be shown, compared and cloned without its own attributes
     with pytest.raises(TypeError, match="Plain defines __init__: declare its parameters as field"):
 
         class Plain(Dendritic):
@@ -101,7 +101,7 @@ def test_parameters_of_objects_are_set_through_the_coder():
     )
     assert coder.n_components == 5
     assert coder.learning_rule == Dendritic(decoder_decay=0.2)
-    assert rule == Dendritic()  # it may belong to another coder
+    assert rule == Dendritic()  # unchanged, because it may belong to another coder
     assert coder.neuron == Neuron(one_spike_per_step=False)
     assert coder.noise == Noise("auto", annealing=20.0)
     assert coder.set_params(noise=0.1, noise__initial=0.5).noise == Noise(0.1, initial=0.5)

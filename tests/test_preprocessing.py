@@ -64,7 +64,7 @@ def test_sigmoid_is_bounded_and_inverse_finite(X):
     back = splitter.inverse_transform(on_off)
     bound = (36.1 if X.dtype == np.float64 else 16.0) / splitter.gain
     assert (np.abs(back) <= bound).all()
-    # Also where it saturates, the inverse keeps the sign of what it can tell from zero.
+    # Even where it saturates, the inverse keeps the sign of what it can distinguish from zero.
     clear = np.abs(X) > 1e-3
     assert_array_equal(np.sign(back[clear]), np.sign(X[clear]))
 
@@ -77,7 +77,7 @@ def test_sigmoid_is_bounded_and_inverse_finite(X):
     st.lists(st.floats(-0.5, 0.5), min_size=1, max_size=20),
 )
 def test_sigmoid_round_trip(dtype, gain, offset, fractions):
-    # The whole range that is claimed: |v| + |offset| is at most `limit` / gain.
+    # This is the whole documented range: |v| + |offset| is at most `limit` / gain.
     limit = 36 if dtype == np.float64 else 15.9
     offset = offset * limit / gain
     X = np.array([fractions], dtype=dtype) * dtype(limit / gain)

@@ -32,7 +32,7 @@ def test_published_bars():
     assert 0.0092 <= round(np.median(losses), 4) <= 0.0099
 
 
-NO_RASTER = np.empty((0, 0, 0), dtype=bool)  # spikes are drawn
+NO_RASTER = np.empty((0, 0, 0), dtype=bool)  # so spikes are drawn
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +56,10 @@ def test_learning_once_a_presentation_equals_learning_in_every_step_on_bars(
         assert 0.0358 <= round(np.median(losses), 4) <= 0.0369
 
 
-# The published 4x4 bars with a tenth of the stimuli, and the number learned from in both ways.
-# Where a weight changes sign, rounding decides about the next change of the simultaneous rule.
-# With decay, weights grow exponentially at first, which a step a presentation slightly hastens.
+# Rules and rates of the published 4x4 bars at a tenth of the stimuli, and the number of stimuli
+# from which both ways learn. Where a weight changes sign, rounding decides about the next change
+# of the simultaneous rule. With decay, weights grow exponentially at first; with one step per
+# presentation they grow slightly faster.
 DENDRITIC_BARS = {
     "decay": (DendriticDecay, {"feedforward_rate": 2e-4, "recurrent_rate": 1e-3}, 20_000),
     "slow": (
@@ -104,7 +105,7 @@ def test_learned_dendritic_weights_are_those_of_learning_in_every_step(name, lea
 
 
 def test_simultaneous_learning_equals_learning_in_every_step_to_rounding(learn_per_step):
-    # as long as no feedforward weight changes its sign
+    # this holds as long as no feedforward weight changes its sign
     cls, rates, _ = DENDRITIC_BARS["simultaneous"]
     settings = replace(
         BARS, n_components=8, rule=cls(decoder_rate=5e-4, decoder_decay=0.0, **rates)

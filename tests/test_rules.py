@@ -1,4 +1,4 @@
-"""Learning rules against their naive twins, and rules of one's own."""
+"""Learning rules against their naive twins, and user-defined rules."""
 
 import copy
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import naive
 import numpy as np
 import pytest
-from networks import SMALL, VARIANTS, arrivals, as_raster, make_trained, twin_of
+from networks import SMALL, VARIANTS, arrivals, as_raster, late_traces, make_trained, twin_of
 
 from skdendbal import network
 from skdendbal.metrics import decoder_loss
@@ -23,11 +23,13 @@ def test_teacher_forced_learning_equals_the_naive_model(settings):
         before = copy.deepcopy(net)
         spikes = network.learn(net, settings, X[first : first + lanes], record=True)
         z, in_flight = list(before.lanes.traces), list(before.lanes.in_flight)
+        late = [late_traces(before.lanes, lane) for lane in range(lanes)]
         rasters, traces, targets = [], [], []
         for lane in range(lanes):
             rasters.append(as_raster(spikes, lane, settings))
             arrived, in_flight[lane] = arrivals(rasters[lane], in_flight[lane])
-            traced, z[lane] = naive.replay(arrived, z[lane], dt=dt, tau=settings.tau)
+            traced, z[lane] = naive.replay(rasters[lane], z[lane], dt=dt, tau=settings.tau)
+            _, late[lane] = naive.replay(arrived, late[lane], dt=dt, tau=settings.tau)
             x_previous, x = before.lanes.previous[lane], X[first + lane]
             traces.append(traced)
             targets.append(naive.inputs(x_previous, x, settings.n_steps, settings.fading))
@@ -51,7 +53,7 @@ def test_teacher_forced_learning_equals_the_naive_model(settings):
         )
         close = {"rtol": 1e-9, "atol": 1e-12}
         np.testing.assert_allclose(net.decoder, D, **close)
-        # in the exact rule F evolved by itself, and stays D^T
+        # in the exact rule F evolved on its own, and must still equal D^T
         for name, weights in twin.weights(net).items():
             np.testing.assert_allclose(weights, state[name], **close, err_msg=name)
         np.testing.assert_allclose(net.recurrent.T, state["W"], **close)
@@ -59,6 +61,8 @@ def test_teacher_forced_learning_equals_the_naive_model(settings):
         sigma = naive.annealed(sigma, settings.noise.final, eta_s=eta_s, duration=duration)
         np.testing.assert_allclose(net.variance**0.5, sigma, **close)
         np.testing.assert_allclose(net.lanes.traces, z, **close)
+        for lane in range(lanes):
+            np.testing.assert_allclose(late_traces(net.lanes, lane), late[lane], **close)
         assert np.array_equal(net.lanes.in_flight, in_flight)
 
 

@@ -30,7 +30,7 @@ def test_the_noise_level_solves_the_published_equation(initial, final):
 
 @dataclass(frozen=True)
 class Halfway(Noise):
-    """A schedule of one's own: the final level from the middle of the horizon on."""
+    """A user-defined schedule: the final level from the middle of the horizon on."""
 
     def level(self, progress):
         return self.initial if progress < 0.5 else self.final
@@ -58,7 +58,7 @@ def test_a_noise_schedule_of_ones_own_is_a_parameter_of_the_coder():
 def test_noise_goes_on_falling_after_a_fit():
     coder = DendriticBalanceCoder(16, noise=Noise(annealing=1.0), **FAST).fit(DIGITS)
     before = coder.network_.variance
-    coder.partial_fit(DIGITS)  # whose horizon is much longer
+    coder.partial_fit(DIGITS)  # its horizon is much longer
     assert 0.025**2 < coder.network_.variance < before
     assert coder.network_.progress == pytest.approx(28 * 64 / 1797 + 28 * 64 / 40_000)
 

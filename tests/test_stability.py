@@ -32,7 +32,7 @@ SIZES = [1, 16, 64, 256, 512]
 
 
 def assert_stable(coders, X):
-    """Rates near the target and explained variance that grows with the number of neurons."""
+    """Rates are near the target, and more neurons explain more variance."""
     scores = []
     for coder in coders:
         with warnings.catch_warnings():

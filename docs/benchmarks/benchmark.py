@@ -2,8 +2,9 @@
 What all benchmarks share
 =========================
 
-One thread, interleaved timing, the machine in words, tables, raw numbers and sections of the
-results page. A script imports this module before numpy, and calls ::
+This module limits all computation to one thread and provides interleaved timing, the machine in
+words, tables, raw numbers and sections of the results page. A script imports it before numpy, and
+calls ::
 
     options = benchmark.parse(benchmark.command_line(__doc__))
     seconds = benchmark.interleave({"first": call, "second": other}, options.repeats)
@@ -12,8 +13,8 @@ results page. A script imports this module before numpy, and calls ::
     report.table("What was measured", [{"coder": ..., "time": ...}, ...])
     report.save()
 
-A section is ``<output>/<script>.md``, beside it lie raw numbers, ``<script>_<name>.csv``, and
-figures, ``<script>.png`` or ``<script>_<name>.png``.
+A section is written to ``<output>/<script>.md``. The same folder holds raw numbers,
+``<script>_<name>.csv``, and figures, ``<script>.png`` or ``<script>_<name>.png``.
 """
 
 import argparse
@@ -78,7 +79,7 @@ def add_data(parser):
 
 
 def parse(parser):
-    """Return the options, with the command line to show, without folders of a machine."""
+    """Return the options and, as `command`, the command line to show, without local folders."""
     options = parser.parse_args()
     words = ["python", f"docs/{SCRIPT.parent.name}/{SCRIPT.name}"]
     for name, value in vars(options).items():
@@ -92,7 +93,7 @@ def parse(parser):
 
 
 def positive(text):
-    """Convert a number of the command line."""
+    """Convert an argument of the command line to an integer of at least 1."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} must be at least 1")
@@ -102,12 +103,12 @@ def positive(text):
 # Timing
 # ------
 def interleave(calls, repeats, what="Timing"):
-    """Time callables in turn, in rounds, each round beginning with another one.
+    """Time callables in turn, in rounds that each begin with a different one.
 
     Parameters
     ----------
     calls : dict of str to callable
-        Without arguments. One that returns a float has timed itself, in seconds.
+        Callables without arguments. One that returns a float has timed itself, in seconds.
     repeats : int
         Number of rounds.
     what : str, default="Timing"
@@ -116,7 +117,7 @@ def interleave(calls, repeats, what="Timing"):
     Returns
     -------
     seconds : dict of str to list of float
-        Of each callable, one for every round.
+        Times of each callable, one per round.
     """
     names = list(calls)
     seconds = {name: [] for name in names}
@@ -131,7 +132,7 @@ def interleave(calls, repeats, what="Timing"):
 
 
 def spread(seconds, unit=1.0):
-    """Return the median, the least and the largest of some times as text, divided by `unit`."""
+    """Return the median, minimum and maximum of some times as text, divided by `unit`."""
     low, median, high = (
         number(value / unit) for value in (min(seconds), statistics.median(seconds), max(seconds))
     )
@@ -139,7 +140,7 @@ def spread(seconds, unit=1.0):
 
 
 def group(rows, *names):
-    """Return the rows that share the values of some columns: a dict of these to lists."""
+    """Group rows by the values of some columns: a dict from these values to lists of rows."""
     groups = {}
     for row in rows:
         key = tuple(row[name] for name in names)
@@ -148,7 +149,7 @@ def group(rows, *names):
 
 
 def interval(values):
-    """Return mean ± standard deviation over splits as text; None of what was not measured."""
+    """Return mean ± standard deviation over splits as text, or None if nothing was measured."""
     if values[0] is None:
         return None
     mean = statistics.fmean(values)
@@ -157,19 +158,19 @@ def interval(values):
 
 
 def deviation(values):
-    """Return the standard deviation over splits, 0 of a single one."""
+    """Return the standard deviation over splits, or 0 for a single split."""
     return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
 def number(value):
-    """Return a number as text, with three digits or all those before the point."""
+    """Return a number as text, with three digits or with all digits before the point."""
     if isinstance(value, float):
         return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
     return "" if value is None else str(value)
 
 
 def machine(packages=PACKAGES):
-    """Return the machine and versions of packages in words."""
+    """Describe the machine and the versions of packages in words."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -185,7 +186,7 @@ def machine(packages=PACKAGES):
 # Results
 # -------
 def use_log_scale(axis):
-    """Make an axis of matplotlib logarithmic, with plain numbers that do not overlap."""
+    """Make a matplotlib axis logarithmic, with plain numbers that do not overlap."""
     from matplotlib import ticker
 
     name = axis.axis_name
@@ -218,7 +219,7 @@ class Report:
         self.parts = [f"## {title}", text, f"`{options.command}`"]
 
     def table(self, title, rows, note=""):
-        """Print a list of dicts, whose keys are the columns, and take it into the section."""
+        """Print a list of dicts, whose keys are the columns, and add it to the section."""
         columns = list(rows[0])
         cells = [[number(row[column]) for column in columns] for row in rows]
         table = Table(title=title, caption=note, box=box.SIMPLE)
@@ -241,7 +242,7 @@ class Report:
             writer.writerows(rows)
 
     def figure(self, figure, text, name=None):
-        """Save a matplotlib figure and show it in the section; `name` tells several apart."""
+        """Save a matplotlib figure and show it in the section; several need a `name`."""
         path = self._path(f"_{name}.png" if name else ".png")
         figure.savefig(path, dpi=120)
         self.parts.append(f"![{text}]({path.name})")

@@ -2,18 +2,19 @@
 Learning: time to equal quality
 ===============================
 
-Seconds of `fit`, against the variance that a linear read-out of the codes of test rows explains
-(EVlin, see `tasks.py`). DendriticBalanceCoder learns from a number of presentations, in passes
-over as many rows at most, with its other parameters at their defaults,
-MiniBatchDictionaryLearning (cd) in passes (`max_iter`, less where it stops early), SPAMS in
-mini-batches of 256 rows. One thread; in every round each coder is fitted in turn on another split,
-after a fit on a few rows that compiles.
+This benchmark compares the seconds that `fit` takes with the variance that a linear read-out of
+the codes of test rows explains (EVlin, see `tasks.py`). DendriticBalanceCoder learns from a given
+number of presentations, in passes over at most that many rows, with its other parameters at their
+defaults. MiniBatchDictionaryLearning (cd) learns in passes (`max_iter`, fewer where it stops
+early), and SPAMS in mini-batches of 256 rows. All run on one thread. In every round, all coders
+are fitted in turn on a new split; before that, a fit on a few rows compiles the kernels.
 
-The first table says how long each takes to reach the EVlin of SPAMS after all its batches, or 99 %
-of it: the fastest measured fit that does. Peers are fitted with alpha 0.3 and with another alpha,
-at which images have about as many non-zero entries of a code, L0, as with DendriticBalanceCoder or
-more. The more of them, the easier to reach an EVlin, and short fits of DendriticBalanceCoder end
-with denser codes than long ones: compare times at equal L0 by the table of each task.
+The first table gives the time that each coder takes to reach the EVlin of SPAMS after all its
+batches, or 99 % of it. This is the time of the fastest measured fit that does so. Peers are fitted
+with alpha 0.3 and with a second alpha, at which a code of an image has about as many non-zero
+entries (L0) as with DendriticBalanceCoder, or more. With more of them, it is easier to reach an
+EVlin, and short fits of DendriticBalanceCoder end with denser codes than long ones. To compare
+times at equal L0, use the table of each task.
 """
 
 import math
@@ -105,7 +106,7 @@ def summarise(rows):
 
 
 def times_to_reach(lines, name):
-    """Return the time of each coder to the EVlin of the longest fit of SPAMS, for each alpha."""
+    """Return the time each coder takes to reach the EVlin of the longest SPAMS fit, by alpha."""
     lines = [line for line in lines if line["task"] == name]
     table = []
     for alpha in dict.fromkeys(line["alpha"] for line in lines if line["coder"] == SPAMS):

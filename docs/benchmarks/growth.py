@@ -2,14 +2,15 @@
 Growth of time and memory
 =========================
 
-Time and peak memory of `fit` and `transform` against one size at a time, the others at 64
-components, 64 features, 1000 rows, 100 ms a row in steps of 0.25 ms and one thread. Every point is
-a process of its own, which first compiles on a tiny network. `fit` presents 2000 stimuli, or every
-row once if there are more; a row is a mixture of 4 of 64 sparse patterns. Memory is anonymous
-memory (not that of files) beyond what the process held before the call; `transform` returns codes,
-which are not counted. Rows, in their sweep, lie in a file that is mapped into memory. A call that
-takes more than 20 s is timed once. EV, the explained variance on 1000 further rows, and L0, the
-number of non-zero entries of a code, belong to that short fit.
+This benchmark measures the time and peak memory of `fit` and `transform` against one size at a
+time. The other sizes stay at 64 components, 64 features, 1000 rows, 100 ms per row in steps of
+0.25 ms, and one thread. Every point runs in its own process, which first compiles the kernels on a
+tiny network. `fit` presents 2000 stimuli, or every row once if there are more; a row is a mixture
+of 4 of 64 sparse patterns. Memory is anonymous memory (not that of files) beyond what the process
+held before the call; the codes that `transform` returns are not counted. In the sweep over rows,
+the rows are in a file that is mapped into memory. A call that takes more than 20 s is timed only
+once. EV, the explained variance on 1000 further rows, and L0, the number of non-zero entries of a
+code, are those of this short fit.
 """
 
 import argparse
@@ -60,10 +61,10 @@ QUICK = {
 }
 ROWS_OF_THREADS = 10_000
 N_PRESENTATIONS = 2000
-N_ATOMS, N_ACTIVE = 64, 4  # of the data
+N_ATOMS, N_ACTIVE = 64, 4  # patterns in all and in a row
 CHUNK = 10_000  # rows made at a time
-LONG = 20.0  # s
-TEST_SEED = 2**32 - 1  # of rows that no fit sees
+LONG = 20.0  # s; a longer call is timed once
+TEST_SEED = 2**32 - 1  # for rows that no fit sees
 C_LIBRARY = ctypes.CDLL(None)
 
 
@@ -89,15 +90,15 @@ def write_rows(path, n_rows):
         part[:] = mixtures(len(part), shape[1], seed)
 
 
-# One point, in a process of its own
-# ----------------------------------
+# One point, in its own process
+# -----------------------------
 class PeakMemory:
-    """Context that follows the anonymous memory of this process; `peak` is its growth in MB."""
+    """Context that tracks the anonymous memory of this process; `peak` is its growth in MB."""
 
     def __enter__(self):
         gc.collect()
         if hasattr(C_LIBRARY, "malloc_trim"):
-            C_LIBRARY.malloc_trim(0)  # what earlier calls have freed must not hide what this takes
+            C_LIBRARY.malloc_trim(0)  # freed memory of earlier calls would hide what this takes
         self.before = self.peak = self._now()
         self.done = threading.Event()
         self.thread = threading.Thread(target=self._follow)
@@ -123,7 +124,7 @@ class PeakMemory:
 
 
 def observe(call, repeats):
-    """Return the peak memory of a call in MB, and the seconds of further ones."""
+    """Return the peak memory of a call in MB, and the seconds that further calls take."""
 
     def timed():
         start = time.perf_counter()
@@ -218,12 +219,12 @@ def plot(results):
 
 
 def fit_us(row):
-    """Return the times of a presentation in a fit, in us."""
+    """Return the times that a fit takes per presentation, in us."""
     return [seconds / row["presentations"] * 1e6 for seconds in row["fit seconds"]]
 
 
 def us(row):
-    """Return the times of a row in transform, in us."""
+    """Return the times that transform takes per row, in us."""
     return [seconds / row["rows"] * 1e6 for seconds in row["seconds"]]
 
 

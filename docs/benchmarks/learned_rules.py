@@ -2,10 +2,10 @@
 Learned dendritic rules against learning in every step
 ======================================================
 
-Time of a presentation of 100 ms while a network learns, of the package and of the naive twin of
-``tests/naive.py``, which changes every weight in every step and is compiled by numba: one thread,
-interleaved, medians of five. Sizes are those of the published bars and digits, and of the digits
-of scikit-learn. ::
+This script measures the time of a presentation of 100 ms while a network learns, for the package
+and for the naive twin of ``tests/naive.py``. The twin changes every weight in every step and is
+compiled by numba. Both run on one thread and are timed in turn; we print medians of five. The
+sizes are those of the published bars and digits, and of the digits of scikit-learn. ::
 
     python docs/benchmarks/learned_rules.py
 """
@@ -28,7 +28,7 @@ sys.path.append(str(Path(__file__).parents[2] / "tests"))
 import naive
 
 REPEATS = 5
-SIZES = {  # n_features, n_components, dt in ms, presentations of the package, of the twin
+SIZES = {  # n_features, n_components, dt in ms, presentations by the package and by the twin
     "bars 4x4": (16, 8, 1.0, 200, 200),
     "digits, published": (256, 9, 0.1, 20, 20),
     "digits, 64 neurons": (64, 64, 0.25, 10, 1),
@@ -44,7 +44,7 @@ def learn_in_every_step(name, X, settings):
 
 
 def measure(name, n_features, n_components, dt, n_ours, n_twin):
-    """Return medians of the time of a presentation in us, of the package and of the twin."""
+    """Return the median time of a presentation in us, for the package and for the twin."""
     rule = RULES[f"dendritic-{name}"](5e-6, 0.0, feedforward_rate=2e-6, recurrent_rate=2e-5)
     settings = BARS.with_settings(
         rule=rule, noise=NOISE, n_components=n_components, dt=dt, horizon=10_000

@@ -2,9 +2,10 @@
 Sparse coders to compare with
 =============================
 
-MiniBatchDictionaryLearning of scikit-learn with coordinate descent, its dictionary with orthogonal
-matching pursuit, and the online dictionary learning of SPAMS in C++, which is compared where
-``pip install spams-bin`` has put it. All codes are non-negative but those of matching pursuit.
+The peers are MiniBatchDictionaryLearning of scikit-learn with coordinate descent, orthogonal
+matching pursuit with its dictionary, and the online dictionary learning of SPAMS in C++. SPAMS is
+compared only if ``pip install spams-bin`` has installed it. All codes are non-negative except
+those of matching pursuit.
 """
 
 import importlib.util
@@ -15,7 +16,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import MiniBatchDictionaryLearning, SparseCoder
 
 BATCH = 256
-# Of a row or two in ten thousand, whose codes are as good as converged.
+# This concerns one or two rows in ten thousand, whose codes have almost converged.
 warnings.filterwarnings("ignore", message="Objective did not converge")
 
 HAS_SPAMS = importlib.util.find_spec("spams") is not None

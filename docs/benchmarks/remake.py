@@ -2,15 +2,15 @@
 Remake all benchmarks and studies and the pages of their results
 ================================================================
 
-Runs the scripts one after the other. Each writes a section into the folder ``results`` beside it.
-The sections are then joined into the README.md beside the scripts, below its hand-written opening;
-sections that were not made again stay. Needs the extra "benchmarks" of the package, and all of the
-data for all tasks: ::
+This script runs all benchmarks and studies, one after the other. Each writes a section into the
+folder ``results`` beside it. The sections are then joined into the README.md beside the scripts,
+below its hand-written opening; sections that were not made again are kept. It needs the extra
+"benchmarks" of the package, and the data of all tasks: ::
 
     python docs/benchmarks/remake.py --data FOLDER
 
-On a busy machine the times are not worth much. ``--only`` with no name joins the sections that
-scripts have written when they ran alone.
+On a busy machine the times mean little. ``--only`` with no name runs nothing, and joins the
+sections that scripts have written when they ran alone.
 """
 
 import re
@@ -29,7 +29,7 @@ WITHOUT_DATA = ("tables", "growth", "startup")
 
 
 def join(page, scripts):
-    """Write a page anew from its opening, its sections, and those in its folder ``results``."""
+    """Rewrite a page from its opening, its sections, and those in its folder ``results``."""
     opening, sections = read(page)
     for name in scripts:
         path = page.parent / "results" / f"{name}.md"
@@ -37,7 +37,7 @@ def join(page, scripts):
             sections[name] = path.read_text().rstrip().replace("](", "](results/")
     texts = [sections[name] for name in scripts if name in sections]
     machines = {text.rpartition("\n\n")[2] for text in texts}
-    if len(machines) == 1:  # named once
+    if len(machines) == 1:  # name it only once
         texts = [text.rpartition("\n\n")[0] for text in texts]
         texts.insert(0, f"Machine: {machines.pop().strip('*')}.")
     page.write_text("\n\n".join([opening, *texts]) + "\n")

@@ -2,21 +2,23 @@
 Simulating one network: numpy, torch and Brian2
 ===============================================
 
-Time of 200 all-to-all coupled stochastic neurons, in steps of 0.1 ms and with stimuli of 100 ms,
-without learning, on one thread. The network has learned natural scenes with the exact rule and the
-published settings at scale 0.01: 128 inputs x = sigmoid(16 (v - 0.15)) of ON and OFF channels, one
-spike a ms in all, sigma^2 = 0.13, any number of spikes in a step. Without scenes it learns digits
-of scikit-learn, scaled to the variance of scenes.
+This benchmark measures the time to simulate 200 all-to-all coupled stochastic neurons without
+learning, on one thread, in steps of 0.1 ms and with stimuli of 100 ms. The network has learned
+natural scenes with the exact rule and the published settings at scale 0.01: the 128 inputs of ON
+and OFF channels are x = sigmoid(16 (v - 0.15)), all neurons together fire one spike per ms,
+sigma^2 = 0.13, and a step may have any number of spikes. Without the scenes, the network learns
+the digits of scikit-learn, scaled to the variance of the scenes.
 
-All simulate the same network: the same weights, biases, noise, self-inhibition and fade-in, the
-same stimuli, each from rest. numpy and torch compute in single precision and look at the recurrent
-weights of neurons that spike only; Brian2 runs all stimuli in one simulation that is set to rest
-in between, of which the loop over steps counts. The time to prepare is apart: of Brian2 to
-generate and build its code, of the package to load what numba has compiled before.
+All engines simulate the same network, with the same weights, biases, noise, self-inhibition and
+fade-in. They present the same stimuli, each from rest. numpy and torch compute in single
+precision, and read the recurrent weights only of neurons that spike. Brian2 runs all stimuli in
+one simulation that is reset to rest in between; we count the time of its loop over steps. The time
+to prepare is given separately: Brian2 generates and builds its code, and the package loads what
+numba has compiled before.
 
-Rate and decoder loss are to agree: of the package they are the mean of 10 trials, of a peer one,
-with its difference to the package, paired over stimuli, in standard errors. As all differences are
-to the same trials, they are not independent.
+Rate and decoder loss should agree. For the package they are the mean of 10 trials. A peer has one
+trial; its difference from the package, paired over stimuli, is given in standard errors. All
+differences are from the same trials of the package, so they are not independent.
 """
 
 import json
@@ -40,17 +42,17 @@ sys.path.append(str(benchmark.FOLDER.parents[1] / "examples/frompapers"))
 import experiment
 import scenes
 
-AT_REST = SCENES.settings.at_rest  # as the package codes rows
-SCALE, QUICK_SCALE = 0.01, 0.001  # of the published number of stimuli
+AT_REST = SCENES.settings.at_rest  # settings with which the package codes rows
+SCALE, QUICK_SCALE = 0.01, 0.001  # fractions of the published number of stimuli
 OURS = "skdendbal"
-TRIALS = 10  # of the package, for rate and loss
-# Brian2 2.9 cannot be imported with numpy 2.4; of torch 2.13, pip prefers a build without CUDA if
+TRIALS = 10  # trials of the package, for rate and loss
+# Brian2 2.9 cannot be imported with numpy 2.4. For torch 2.13, pip prefers a build without CUDA if
 # an index has one (variable PIP_EXTRA_INDEX_URL).
 REQUIREMENTS = {"numpy": None, "torch": ["torch<2.14", "numpy"], "brian2": ["brian2", "numpy<2.4"]}
 
 
 def stream_of_digits(seed):
-    """Return a function ``draw(n)`` of stimuli as scenes.stream makes them, from digits."""
+    """Return a function ``draw(n)`` that makes stimuli of digits as scenes.stream does."""
     X = load_digits().data
     X = (X - X.mean(axis=0)) / X.std() * 0.05**0.5
     rng = np.random.default_rng(seed)
@@ -72,7 +74,7 @@ def learn(options):
 
 
 def as_model(net, stimuli):
-    """Return the network in units of the logit, as the peers take it."""
+    """Return the network in units of the logit, as the peers need it."""
     this = AT_REST
     gain = 1.0 / net.variance
     return {
@@ -90,7 +92,7 @@ def as_model(net, stimuli):
 def rate_and_loss(spikes, net, stimuli):
     """Return the mean firing rate in Hz and the decoder loss of every stimulus.
 
-    `spikes` are three rows: stimulus, step and unit.
+    `spikes` has three rows: stimulus, step and unit.
     """
     this = AT_REST
     raster = np.zeros((this.n_steps, this.n_components))
@@ -107,7 +109,7 @@ def rate_and_loss(spikes, net, stimuli):
 
 
 def with_difference(values, ours):
-    """Return a mean as text and its difference to ours in standard errors."""
+    """Return a mean as text, with its difference from ours in standard errors."""
     text = f"{values.mean():.4g}"
     difference = values - ours
     if difference.any():
@@ -119,7 +121,7 @@ def with_difference(values, ours):
 # Peers
 # -----
 def environment(package, folder):
-    """Return the Python of an environment that has a package, made if there is none."""
+    """Return the Python of an environment that has a package; create it if there is none."""
     requirements = REQUIREMENTS[package]
     if requirements is None:
         return Path(sys.executable)
@@ -153,7 +155,7 @@ class Peer:
         return self._answer()["seconds"]
 
     def spikes(self):
-        """Return the spikes of the first run, three rows."""
+        """Return the spikes of the first run, in three rows."""
         with np.load(self.spikes_path) as file:
             return file["spikes"]
 
@@ -170,7 +172,7 @@ class Peer:
 
 
 def start_peers(options, model_path):
-    """Return the peers that can be had, by name."""
+    """Return the available peers by name."""
     peers = {}
     for name in simulation_peers.PEERS:
         package = simulation_peers.PEERS[name][0]

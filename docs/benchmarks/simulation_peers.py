@@ -2,16 +2,16 @@
 The network of simulation.py in numpy, torch and Brian2
 =======================================================
 
-simulation.py starts every peer in an environment of its own, as ::
+simulation.py starts every peer in its own environment, as ::
 
     python simulation_peers.py PEER MODEL.npz SPIKES.npz
 
-A peer simulates once, which compiles what it has to compile, writes the spikes, and then simulates
-again for every line it reads, answering with the seconds in a line of JSON.
+A peer first simulates once, which compiles what has to be compiled, and writes the spikes. It then
+simulates again for every line that it reads, and answers with the seconds in a line of JSON.
 
-``u_k`` at a step is ``offset + fade F x + I``, a neuron spikes with the probability sigmoid(u_k),
-and the recurrent current I decays over a step before it takes in the spikes of the step. All is in
-units of the logit. A stimulus begins with no current.
+In each step ``u_k`` is ``offset + fade F x + I``, and a neuron spikes with the probability
+sigmoid(u_k). The recurrent current I decays over a step before the spikes of the step are added to
+it. All quantities are in units of the logit. A stimulus begins without a current.
 """
 
 import importlib.metadata
@@ -25,7 +25,7 @@ import numpy as np
 
 
 def simulate_numpy(model, batch):
-    """Return a function that simulates in numpy, so many stimuli at a time."""
+    """Return a function that simulates in numpy, `batch` stimuli at a time."""
     X, feedforward, recurrent, offset, fade = (
         model[name].astype(np.float32)
         for name in ("stimuli", "feedforward", "recurrent", "offset", "fade")
@@ -62,7 +62,7 @@ def simulate_numpy(model, batch):
 
 
 def simulate_torch(model, batch):
-    """Return a function that simulates in torch, so many stimuli at a time."""
+    """Return a function that simulates in torch, `batch` stimuli at a time."""
     import torch
 
     torch.set_num_threads(1)
@@ -146,16 +146,16 @@ PEERS = {
 
 
 def main():
-    """Work as a peer."""
+    """Run as a peer."""
     name, model_path, spikes_path = sys.argv[1:]
     package, prepare, batch = PEERS[name]
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print
+    os.dup2(2, 1)  # what libraries print goes to stderr
 
     def answer(**values):
         print(json.dumps(values), file=answers, flush=True)
 
-    np.seterr(over="ignore")  # a neuron far below its threshold
+    np.seterr(over="ignore")  # by neurons far below their threshold
     with np.load(model_path) as file:
         model = dict(file)
     start = time.perf_counter()

@@ -2,11 +2,13 @@
 Starting: import, compilation, single rows
 ==========================================
 
-Seconds of an import in a new process whose files the system has read before. Seconds of the first
-and of a further `fit` (one pass over 1300 digits, 64 components) and `transform` (497 digits) in a
-new process: with an empty cache, where numba compiles, and with the cache of an earlier process;
-codes are the same. Microseconds of `transform` of a single row in coders fitted on the digits,
-with quality on test digits as `tasks.py` defines it. One thread; new processes and coders in turn.
+The first table gives the seconds that an import takes in a new process, after the system has read
+its files before. The second table gives the seconds of the first and of a further `fit` (one pass
+over 1300 digits, 64 components) and `transform` (497 digits) in a new process: with an empty
+cache, where numba compiles, and with the cache of an earlier process. The codes are the same. The
+third table gives the microseconds that `transform` takes for a single row, for coders fitted on
+the digits, and their quality on test digits as defined in `tasks.py`. All run on one thread; new
+processes and coders are timed in turn.
 """
 
 import json
@@ -23,7 +25,7 @@ from sklearn.decomposition import PCA
 
 from skdendbal import DendriticBalanceCoder
 
-N_CALLS = 100  # of a single row, timed together
+N_CALLS = 100  # calls with a single row, timed together
 IMPORTS = ["numpy", "sklearn.decomposition", "numba", "skdendbal"] + ["spams"] * peers.HAS_SPAMS
 IMPORT = """
 import sys, time
@@ -59,7 +61,7 @@ STEPS = ("import", "first fit", "further fit", "first transform", "further trans
 
 
 def run(code, *arguments, **environment):
-    """Run code in a new process and return what it prints, as a value."""
+    """Run code in a new process and return the value that it prints."""
     command = [sys.executable, "-W", "ignore", "-c", code, *arguments]
     output = subprocess.run(
         command, env=os.environ | environment, stdout=subprocess.PIPE, check=True, text=True
@@ -117,7 +119,7 @@ def single_rows(options):
     for name, coder in benchmark.progress(coders.items(), "Fits"):
         codes = [coder.fit(split.train).transform(X) for X in (split.train, split.test)]
         quality[name] = tasks.quality(split, *codes, coder.components_)
-        if name.startswith("PCA"):  # its codes are those of centred data
+        if name.startswith("PCA"):  # it codes centred data
             back = coder.inverse_transform(codes[1])
             quality[name]["EV"] = tasks.explained(split.test, back, split.train.mean(axis=0))
 

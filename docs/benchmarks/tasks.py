@@ -2,18 +2,21 @@
 Tasks: data, and the quality of codes on them
 =============================================
 
-The same data and splits for every coder, a split for every seed.
+Every coder gets the same data and splits; there is one split per seed.
 
-- digits: those of scikit-learn, 64 pixels in [0, 1], 1300 rows to train and 497 to test, labels.
-- mnist: the 10,000 test digits at 16x16 pixels in [0, 1], 8000 and 2000 rows, labels.
-- scenes: 8x8 patches of the whitened natural scenes at half size, split in ON and OFF channels
-  and divided by their standard deviation, 50,000 of images 0-7 and 5000 of images 8-9, no labels.
+- digits: the digits of scikit-learn, 64 pixels in [0, 1], with 1300 rows to train, 497 rows to
+  test, and labels.
+- mnist: the 10,000 test digits at 16x16 pixels in [0, 1], with 8000 rows to train, 2000 rows to
+  test, and labels.
+- scenes: 8x8 patches of the whitened natural scenes at half size, split into ON and OFF channels
+  and divided by their standard deviation, with 50,000 rows to train from images 0-7, 5000 rows to
+  test from images 8-9, and no labels.
 
-Quality of codes on the test rows, of every coder alike:
+The quality of codes is measured on the test rows, in the same way for every coder:
 
 - EV: 1 - SSE / SS of the coder's own reconstruction, codes times components.
-- EVlin: the same of one linear least-squares read-out of the codes, fitted on at most 10,000
-  training rows: the fair column across coders.
+- EVlin: the same for one linear least-squares read-out of the codes, fitted on at most 10,000
+  training rows. This is the column that compares coders fairly.
 - L0: mean number of non-zero entries of a code.
 - accuracy: of logistic regression on the codes divided by their overall standard deviation.
 """
@@ -29,14 +32,14 @@ from sklearn.utils import check_random_state
 
 from skdendbal.preprocessing import OnOffSplitter
 
-SIDE = 8  # of patches
-MARGIN = 4  # of images, where there are no patches
+SIDE = 8  # of patches, in pixels
+MARGIN = 4  # pixels at the borders of images, which no patch includes
 N_READ_OUT = 10_000  # training rows for read-out and classifier
 
 
 @dataclass
 class Split:
-    """Rows to train and to test, with their labels or None."""
+    """Training and test rows, with their labels or None."""
 
     train: np.ndarray
     test: np.ndarray
@@ -85,7 +88,7 @@ def scenes(folder, seed):
     return Split(train / train.std(), test / train.std())
 
 
-# Name of a task to its data, the number of components, and the number of splits.
+# For the name of a task: its data, the number of components, and the number of splits.
 TASKS = {
     "digits-64": (digits, 64, 5),
     "digits-100": (digits, 100, 5),
@@ -97,12 +100,12 @@ NEED_FOLDER = ("mnist-100", "mnist-256", "scenes-200")
 
 
 def available(folder, names=TASKS):
-    """Return the names, of some, of the tasks that can be loaded."""
+    """Return those of the names whose tasks can be loaded."""
     return [name for name in names if folder or name not in NEED_FOLDER]
 
 
 def parse(parser, names=TASKS):
-    """Return the options with `data` and `tasks`, by default all of some that have data."""
+    """Return the options with `data` and `tasks`, by default all named tasks that have data."""
     benchmark.add_data(parser)
     add = parser.add_argument
     add("--tasks", nargs="+", choices=list(names), help="default: all that have data")
@@ -112,7 +115,7 @@ def parse(parser, names=TASKS):
 
 
 def explained(data, reconstruction, mean):
-    """Return 1 - SSE / SS, the squares about a mean."""
+    """Return 1 - SSE / SS, where SS is the sum of squares about `mean`."""
     return 1.0 - np.square(data - reconstruction).sum() / np.square(data - mean).sum()
 
 
@@ -129,7 +132,7 @@ def read_out(data, codes):
 def classifier(codes, labels, scale=None):
     """Fit logistic regression on codes; return the function that gives its accuracy.
 
-    Codes are divided by `scale`, None for their overall standard deviation.
+    Codes are divided by `scale`, or by their overall standard deviation if it is None.
     """
     scale = scale or codes.std() or 1.0
     model = LogisticRegression(max_iter=3000).fit(codes / scale, labels)
@@ -137,9 +140,9 @@ def classifier(codes, labels, scale=None):
 
 
 def reader(split, train_codes):
-    """Fit read-out and classifier; return the function from codes of test rows to their quality.
+    """Fit read-out and classifier; return the function that gives the quality of test codes.
 
-    `train_codes` are those of the first rows, `N_READ_OUT` at most. Without labels accuracy is
+    `train_codes` are those of the first rows, `N_READ_OUT` at most. Without labels, accuracy is
     None.
     """
     n, mean_of_all = len(train_codes), split.train.mean(axis=0)
@@ -162,7 +165,7 @@ def active(codes):
 
 
 def count_spikes(coder, X):
-    """Return the mean number of spikes a row."""
+    """Return the mean number of spikes per row."""
     return len(coder.simulate(X, random_state=0)) / len(X)
 
 

@@ -2,14 +2,14 @@
 Coding: time against quality
 ============================
 
-Microseconds a row of `transform`, against the variance that a linear read-out of the codes
-explains on test rows (EVlin) and the accuracy of a linear classifier on them; `tasks.py` defines
-both. DendriticBalanceCoder is fitted once, with its defaults, and then codes with other
-presentation times. Its peers are fitted anew for every penalty alpha, except orthogonal matching
-pursuit, which takes the dictionary of MiniBatchDictionaryLearning at alpha 0.3 with atoms of norm
-1 and a number of non-zero entries. One thread; all coders of a task are timed in turn on the same
-rows, in one call each. Compare at equal L0, the mean number of non-zero entries, or at equal
-EVlin.
+This benchmark compares the microseconds per row that `transform` takes with two measures of
+quality on test rows: the variance that a linear read-out of the codes explains (EVlin), and the
+accuracy of a linear classifier on them. `tasks.py` defines both. DendriticBalanceCoder is fitted
+once, with its defaults, and then codes with other presentation times. Its peers are fitted again
+for every penalty alpha, except orthogonal matching pursuit. This uses the dictionary of
+MiniBatchDictionaryLearning at alpha 0.3 with atoms of norm 1, and a given number of non-zero
+entries. All run on one thread; all coders of a task are timed in turn on the same rows, in one
+call each. Compare them at equal L0, the mean number of non-zero entries, or at equal EVlin.
 """
 
 import copy
@@ -31,13 +31,13 @@ OURS, LASSO, OMP, SPAMS = "DendriticBalanceCoder", "MiniBatchDL lasso_cd", "OMP"
 SETTINGS = {OURS: "presentation_time", LASSO: "alpha", OMP: "n_nonzero", SPAMS: "alpha"}
 TIMES = (2.5, 5.0, 7.5, 10.0, 20.0, 50.0, 100.0, 200.0)  # ms
 ALPHAS = (0.05, 0.1, 0.3, 1.0)
-OF_OMP = 0.3  # alpha of the dictionary
+OF_OMP = 0.3  # alpha of the dictionary that OMP uses
 N_NONZERO = (3, 5, 10, 20)
 MEASURES = ("EV", "EVlin", "L0", "accuracy")
 
 
 def fit_all(split, n_components, seed, options):
-    """Return (family, setting, fit seconds, coder, components) of all coders."""
+    """Yield (family, setting, fit seconds, coder, components) for all coders."""
     times, alphas, n_nonzero = TIMES, ALPHAS, N_NONZERO
     if options.quick:
         times, alphas, n_nonzero = TIMES[::3], (OF_OMP, 1.0), N_NONZERO[::2]
@@ -57,7 +57,7 @@ def fit_all(split, n_components, seed, options):
 
 
 def timed_fit(coder, split):
-    """Return a fitted coder and the seconds that took."""
+    """Fit a coder; return it and the seconds that this took."""
     start = time.perf_counter()
     coder.fit(split.train)
     return coder, time.perf_counter() - start
@@ -136,7 +136,7 @@ def main():
     """Measure."""
     parser = benchmark.command_line(__doc__)
     add = parser.add_argument
-    add("--seeds", type=benchmark.positive, help="splits of a task (5 of digits, else 1)")
+    add("--seeds", type=benchmark.positive, help="splits of a task (digits: 5, others: 1)")
     options = tasks.parse(parser)
     names = options.tasks
     rows = []

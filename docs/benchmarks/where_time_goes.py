@@ -2,12 +2,13 @@
 Where a fit spends its time
 ===========================
 
-The parts of `fit`, timed from the outside while it runs, each without what it calls: the compiled
-kernels that present stimuli, the decoder and the rule (`Rule.update`), both linear algebra,
-the rest of `network.learn` (biases, noise, sums over a batch), and the rest of `fit` in Python
-(validation, scale, order of rows). Times are also divided by the number of spikes, which kernels
-draw and add up for learning. One thread, after a fit that compiles. EV, the explained variance,
-and L0, the number of non-zero entries of a code, are of test rows.
+The parts of `fit` are timed from the outside while it runs, each without the parts that it calls.
+They are the compiled kernels that present stimuli; the decoder and the rule (`Rule.update`), both
+linear algebra; the rest of `network.learn` (biases, noise, sums over a batch); and the rest of
+`fit` in Python (validation, scale, order of rows). Times are also divided by the number of spikes,
+which the kernels draw and add up for learning. All fits run on one thread, after a fit that
+compiles the kernels. EV, the explained variance, and L0, the number of non-zero entries of a code,
+are measured on test rows.
 """
 
 import statistics
@@ -23,7 +24,7 @@ from skdendbal import DendriticBalanceCoder, _kernels, network
 from skdendbal.rules import Dendritic
 
 REST = "rest of fit"
-SETTINGS = {  # a task, rows or None for all of them, and parameters
+SETTINGS = {  # a task, its number of rows (None: all), and parameters of the coder
     "digits, 64 units, defaults": ("digits-64", None, {}),
     "mnist, 100 units, defaults": ("mnist-100", None, {}),
     "scenes, 200 units, dt 0.1 ms, batch_size 1": (
@@ -35,7 +36,7 @@ SETTINGS = {  # a task, rows or None for all of them, and parameters
 
 
 class Stopwatch:
-    """Times functions, each without those it calls that are also timed.
+    """Stopwatch for functions, each without the timed functions that it calls.
 
     `seconds` holds times and `calls` numbers of calls, both by label.
     """
@@ -99,7 +100,7 @@ def measure(setting, options):
         n_rows, parameters = 500, {**parameters, "max_iter": 1}
     X = split.train[:n_rows]
     coder = DendriticBalanceCoder(n_components, random_state=0, **parameters)
-    with warnings.catch_warnings(action="ignore"):  # that 32 rows are not enough
+    with warnings.catch_warnings(action="ignore"):  # 32 rows are not enough
         coder.fit(X[:32])
     rows = []
     for i in benchmark.progress(range(options.repeats), setting):
@@ -125,7 +126,7 @@ def measure(setting, options):
 
 
 def summarise(rows, quality):
-    """Return the lines of a setting: its parts, the largest first, and all."""
+    """Return the lines of a setting: its parts, the largest first, and their sum."""
     n_spikes, n_presentations = rows[0]["spikes"], rows[0]["presentations"]
     of_part = {
         part: [row["seconds"] for row in group]

@@ -2,25 +2,28 @@
 Accuracy: seeds, dictionaries and encoders
 ==========================================
 
-What a linear classifier makes of codes, how much of it is chance, and what bounds it.
+This study asks how well linear classifiers do on codes, how much of that is chance, and what
+bounds it.
 
-First, coders with the same test rows: means ± standard deviations over seeds of the mean over the
-splits of a task, see `tasks.py`. A seed is that of the coder and of a new order of the training
-rows, by which SPAMS, which has none, gets another dictionary, too. "Scaled" is the accuracy on
-codes divided by their overall standard deviation, "as is" that on codes as they come; EVlin and L0
-stand beside them, as accuracy alone says little about a code.
+The first tables compare coders on the same test rows. They give means ± standard deviations over
+seeds of the mean over the splits of a task, see `tasks.py`. A seed is that of the coder and of a
+new order of the training rows. SPAMS has no seed, but the new order gives it another dictionary,
+too. "Scaled" is the accuracy on codes divided by their overall standard deviation, and "as is" the
+accuracy on codes as they come. EVlin and L0 are given too, because accuracy alone says little
+about a code.
 
-Then dictionaries and encoders apart. Dictionaries that SPAMS has learned with several penalties,
-and that of DendriticBalanceCoder with atoms of norm 1, are coded by the lasso of SPAMS with
-several penalties; "its own" are the codes of DendriticBalanceCoder itself. Only rows to train of
-the first split are used, in four folds and several repeats. The first number is the better of
-both accuracies, with a standard error that ignores that folds share rows, the second is L0.
+The other tables take dictionaries and encoders apart. The dictionaries are those that SPAMS has
+learned with several penalties, and that of DendriticBalanceCoder with atoms of norm 1. They are
+coded by the lasso of SPAMS with several penalties; "its own" are the codes of
+DendriticBalanceCoder itself. Only the training rows of the first split are used, in four folds and
+several repeats. The first number is the better of the two accuracies, with a standard error that
+ignores that folds share rows; the second is L0.
 
-A linear classifier is about as good with any of these codes: of all dictionaries and encoders the
-best is 0.002 better than DendriticBalanceCoder, with standard errors of 0.002, and the number of
-components matters more than any of them. Over seeds, SPAMS at alpha 0.3 is 0.001 to 0.002 better
-on digits and DendriticBalanceCoder 0.001 to 0.004 better on MNIST; its codes explain 0.04 to 0.07
-more on both, with more entries.
+A linear classifier is about as good with any of these codes. The best pair of dictionary and
+encoder is 0.002 better than DendriticBalanceCoder, with standard errors of 0.002, and the number
+of components matters more than the choice of either. Over seeds, SPAMS at alpha 0.3 is 0.001 to
+0.002 better on digits, and DendriticBalanceCoder 0.001 to 0.004 better on MNIST. The codes of
+DendriticBalanceCoder explain 0.04 to 0.07 more on both, with more entries.
 """
 
 import statistics
@@ -37,9 +40,9 @@ from sklearn.model_selection import RepeatedStratifiedKFold
 from skdendbal import DendriticBalanceCoder
 
 OURS = "DendriticBalanceCoder"
-ALPHAS = (0.1, 0.3)  # of coders
+ALPHAS = (0.1, 0.3)  # of the coders in the first tables
 SEEDS = {"digits-64": 10, "digits-100": 10, "mnist-100": 5, "mnist-256": 5}
-APART = ("digits-64", "digits-100")  # tasks of dictionaries and encoders
+APART = ("digits-64", "digits-100")  # tasks of the other tables
 LEARNED_WITH, CODED_WITH = (0.05, 0.1, 0.3, 1.0), (0.05, 0.1, 0.3, 1.0)
 FOLDS, FOLD_REPEATS = 4, 5
 MEASURES = ("scaled", "as is", "EVlin", "L0")
@@ -57,7 +60,7 @@ def make_coders(n_components, seed):
 
 
 def accuracies(codes, labels, test_codes, test_labels):
-    """Return the accuracies of classifiers of scaled codes and of codes as they are."""
+    """Return the accuracies of classifiers on scaled codes and on codes as they are."""
     return {
         name: tasks.classifier(codes, labels, scale)(test_codes, test_labels)
         for name, scale in (("scaled", None), ("as is", 1.0))
@@ -85,7 +88,7 @@ def measure(name, seed, options):
 
 
 def line(coder, rows):
-    """Return a line of the first table: of the means over splits, their interval over seeds."""
+    """Return a line of the first table: intervals, over seeds, of the means over splits."""
     seeds = benchmark.group(rows, "seed").values()
     cells = {"coder": coder}
     for measure in MEASURES:
@@ -98,7 +101,7 @@ def line(coder, rows):
 
 
 def lasso(components, alpha):
-    """Return the lasso of SPAMS with the directions of some components."""
+    """Return the lasso of SPAMS with some components, scaled to norm 1."""
     coder = peers.Spams(len(components), alpha)
     coder.components_ = components / np.linalg.norm(components, axis=1, keepdims=True)
     return coder

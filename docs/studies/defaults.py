@@ -2,26 +2,29 @@
 Defaults: what each parameter does
 ==================================
 
-Why the defaults of DendriticBalanceCoder are what they are: one parameter at a time is moved away
-from its default, and coders with each value learn the same data. Only rows to train of the first
-split of a task are used (see `tasks.py`), in four folds: a coder learns from three of them, codes
-the fourth, and a classifier that has learned from the codes of the three is tested on it. One task
-is a table of another kind, standardised and so with negative entries: breast cancer.
+This study shows why the defaults of DendriticBalanceCoder are what they are. One parameter at a
+time is moved away from its default, and coders with each value learn the same data. Only the
+training rows of the first split of a task are used (see `tasks.py`), in four folds. A coder learns
+from three of them and codes the fourth, on which we test a classifier that has learned from the
+codes of the three. One task, breast cancer, is a table of another kind; it is standardised and
+therefore has negative entries.
 
-EV is what the coder's own read-out explains, EVlin what a linear one fitted to the codes does;
-spikes a row are what takes time, L0 is the number of active entries; "off target" is the part of
-neurons whose firing rate differs from the target by more than a factor of 2. Factors multiply the
-automatic value. Long learning shows whether a network stays good.
+EV is the variance that the coder's own read-out explains, and EVlin the variance that a linear
+read-out fitted to the codes explains. The spikes per row determine the computing time, and L0 is
+the number of active entries. "Off target" is the fraction of neurons whose firing rate differs
+from the target by more than a factor of 2. Factors multiply the automatic value. Long learning
+shows whether a network stays good.
 
-More spikes, by rate, reconstruct better and are less sparse, in proportion to time; accuracy,
-whose means have standard errors of 0.006, 0.002 and 0.007, hardly depends on them from half the
-rate on, and falls by 0.01 to 0.02 at a quarter. Twice the noise costs images quality and
-sparseness; half the noise codes as well as the default, which keeps a distance from where neurons
-fire above their target rate, as they begin to at a quarter. Decay of the decoder costs some
-reconstruction of images, whose own read-out it makes a few per cent too small, and gives much on
-signed data, for which learning goes astray without it; codes get sparser. Steps up to 0.5 ms,
-batches, homeostasis and faster annealing matter little; steps of 1 ms hold fewer spikes, and slow
-annealing ends with too much noise.
+A higher rate gives more spikes, which reconstruct better, are less sparse, and take time in
+proportion. Accuracy, whose means have standard errors of 0.006, 0.002 and 0.007, hardly depends on
+the rate from half the default on, and falls by 0.01 to 0.02 at a quarter of it. Twice the noise
+makes the codes of images worse and less sparse. Half the noise codes as well as the default. The
+default keeps a distance from the noise at which neurons fire above their target rate, as they
+begin to at a quarter. Decay of the decoder makes the own read-out of images a few per cent too
+small, which costs some reconstruction. It gains much on signed data, for which learning goes
+astray without it, and it makes codes sparser. Steps up to 0.5 ms, batches, homeostasis and faster
+annealing matter little. Steps of 1 ms hold fewer spikes, and slow annealing ends with too much
+noise.
 """
 
 import sys
@@ -40,7 +43,7 @@ from skdendbal._defaults import auto_noise, auto_rate
 
 FOLDS = 4
 PRESENTATIONS = 40_000
-# The default first.
+# The default comes first.
 SWEEPS = {
     "rate, factor": (1.0, 0.25, 0.5, 2.0),
     "noise, factor": (1.0, 0.25, 0.5, 2.0, 4.0),
@@ -59,18 +62,18 @@ SWEEPS = {
 
 
 def breast_cancer(folder, seed):
-    """Return the standardised measurements of tumours; what is to test is not used."""
+    """Return the standardised measurements of tumours, without test rows: they are not used."""
     X, y = load_breast_cancer(return_X_y=True)
     return tasks.Split(StandardScaler().fit_transform(X), X[:0], y, y[:0])
 
 
-# Name to the data and the number of components.
+# For the name of a task: its data and the number of components.
 TASKS = {name: tasks.TASKS[name][:2] for name in ("digits-64", "mnist-100")}
 TASKS["breast cancer"] = breast_cancer, 30
 
 
 def make(parameter, value, n_components, n_rows, seed):
-    """Return a coder with one parameter that is not the default, and its target rate."""
+    """Return a coder with one parameter changed from its default, and its target rate."""
     default = DendriticBalanceCoder()
     rate = auto_rate(n_components, value if parameter == "dt" else default.dt)
     params, n_presentations = {}, PRESENTATIONS
@@ -88,7 +91,7 @@ def make(parameter, value, n_components, n_rows, seed):
 
 
 def measure(name, parameter, value, split):
-    """Return results of one value, a row for every fold."""
+    """Return the results of one value, in one row for every fold."""
     rows = []
     folds = KFold(FOLDS, shuffle=True, random_state=0).split(split.train)
     for fold, (learn, test) in enumerate(folds):

@@ -2,32 +2,34 @@
 Evaluation: what the codes are worth
 ====================================
 
-DendriticBalanceCoder with its defaults against MiniBatchDictionaryLearning (lasso, alpha 0.1 and
-0.3), orthogonal matching pursuit (OMP) with the atoms of the latter at alpha 0.3, and random
-features, rectified random projections whose thresholds give every unit, on training rows, the
-mean active fraction of DendriticBalanceCoder. OMP has as many non-zero entries as that on test
-rows. "input" is no code but the data themselves. Every split of the data has a seed of its own,
-which is also that of the coders: mean ± standard deviation over splits.
+We compare DendriticBalanceCoder, with its defaults, with MiniBatchDictionaryLearning (lasso, alpha
+0.1 and 0.3), orthogonal matching pursuit (OMP) and random features. OMP uses the atoms of the
+lasso at alpha 0.3, and as many non-zero entries as DendriticBalanceCoder has on test rows. Random
+features are rectified random projections. Their thresholds give every unit, on training rows, the
+mean active fraction of DendriticBalanceCoder. "input" is not a code, but the data themselves.
+Every split of the data has its own seed, which is also that of the coders; we report mean ±
+standard deviation over splits.
 
-EVlin is the explained variance of one linear least-squares read-out of training codes, the same
-for all coders, and accuracy that of logistic regression on them, see `tasks.py`. Both are fitted
-anew, except where codes are to withstand something: noise in the input of the test rows, in parts
-of the standard deviation of all training data, of which the read-outs are to find the rows without
-noise; and units that are silenced, the same at random for all coders, after which "refitted"
-read-outs stand beside the old ones. In DendriticBalanceCoder a silenced unit can spike no more, so
-that it does not inhibit either; peers code anew with the atoms that remain. "Homeostasis" is the
-same network after 40,000 presentations without learning, in which the biases of the units that
-remain return to the target rate. The first panel of a figure shows DendriticBalanceCoder with
-other presentation times, too.
+EVlin is the variance that a linear least-squares read-out explains, which is fitted to training
+codes in the same way for all coders. Accuracy is that of logistic regression on the codes, see
+`tasks.py`. We refit both read-outs for every experiment, with two exceptions. In the noise
+experiment we add noise to the test rows (its standard deviation is given as a fraction of that of
+all training data), and ask the original read-outs for the clean rows. In the silencing experiment
+we silence units, the same random ones for all coders; we report the original read-outs and,
+separately, "refitted" ones. A silenced unit of DendriticBalanceCoder can no longer spike, so it
+does not inhibit other units either; peers code again with the atoms that remain. "Homeostasis" is
+the same network after 40,000 presentations without learning, in which the biases of the remaining
+units bring them back to the target rate. The first panel of a figure also shows
+DendriticBalanceCoder with other presentation times.
 
-Lifetime and population are the sparseness of Treves and Rolls over rows and over units, of
-magnitudes for OMP, whose codes are signed. Planted dictionaries of sparse non-negative atoms with
-64 features are learned from 5000 mixtures with exponential weights; recovery is the mean cosine
-similarity of atoms to the components assigned to them, found the part of them above 0.9. A Fano
-factor is the variance of spike counts over 20 trials by their mean, pooled over 200 test rows and
-units; noise is the part of the variance of codes, or of their reconstructions, that is between
-trials of a row. Shuffled reconstructions combine trials of different units at random, so that
-units cannot correct each other.
+Lifetime and population are the sparseness of Treves and Rolls over rows and over units. It is that
+of magnitudes for OMP, whose codes are signed. Planted dictionaries of sparse non-negative atoms
+with 64 features are learned from 5000 mixtures with exponential weights. Recovery is the mean
+cosine similarity of atoms to the components assigned to them, and "found" is the fraction of atoms
+for which it is above 0.9. A Fano factor is the variance of spike counts over 20 trials, divided by
+their mean and pooled over 200 test rows and all units. Noise is the fraction of the variance of
+codes, or of their reconstructions, that is between trials of a row. Shuffled reconstructions
+combine trials of different units at random, so that units cannot correct each other.
 """
 
 import copy
@@ -57,19 +59,19 @@ import matplotlib.pyplot as plt
 OURS, OMP, RANDOM, INPUT = "DendriticBalanceCoder", "OMP", "random features", "input"
 ADAPTED = f"{OURS}, homeostasis"
 ALPHAS = {"lasso 0.1": 0.1, "lasso 0.3": 0.3}
-OF_OMP = "lasso 0.3"  # whose atoms it has
+OF_OMP = "lasso 0.3"  # coder whose atoms OMP uses
 COLOURS = {
     name: f"C{i}" for i, name in enumerate((OURS, ADAPTED, *ALPHAS, OMP, RANDOM, INPUT, "rows"))
 }
 TASKS = ("digits-64", "mnist-100", "scenes-200")
-LABELS = (1, 3, 10, 30)  # a class
-DRAWS = 10  # of few labels, on each split
+LABELS = (1, 3, 10, 30)  # per class
+DRAWS = 10  # of few labels, for each split
 NOISES = (0.0, 0.1, 0.2, 0.5)
 SILENCED = (0.0, 0.1, 0.3, 0.5)
 NEVER = -1e6  # bias of a unit that does not spike
 N_ADAPT = 40_000  # presentations
 TIMES = (10.0, 20.0, 50.0, 100.0, 400.0)  # ms
-PLANTED = ((32, 2), (64, 2), (64, 4), (64, 8), (128, 4))  # atoms, active on average
+PLANTED = ((32, 2), (64, 2), (64, 4), (64, 8), (128, 4))  # atoms, and those active on average
 N_MIXTURES, N_FEATURES = 5000, 64
 N_REPEATED, N_TRIALS = 200, 20
 
@@ -77,7 +79,7 @@ N_REPEATED, N_TRIALS = 200, 20
 # Coders
 # ------
 class RandomFeatures(TransformerMixin, BaseEstimator):
-    """Random projections, rectified above thresholds of which a fraction of the rows gets."""
+    """Random projections, rectified above thresholds that a fraction of the rows exceeds."""
 
     def __init__(self, n_components, fraction, random_state):
         self.n_components = n_components
@@ -98,7 +100,7 @@ class RandomFeatures(TransformerMixin, BaseEstimator):
 
 @dataclass
 class Case:
-    """One split of a task and, by name, fitted coders, codes, and `tasks.reader` of them."""
+    """One split of a task and, by name, fitted coders, their codes and their `tasks.reader`."""
 
     seed: int
     split: tasks.Split
@@ -138,7 +140,7 @@ def encode(coder, X):
 
 
 def silence(coder, units):
-    """Return a coder of which some units are always silent."""
+    """Return a copy of a coder in which some units are always silent."""
     coder = copy.deepcopy(coder)
     if isinstance(coder, DendriticBalanceCoder):
         coder.network_.bias[units] = NEVER
@@ -151,15 +153,15 @@ def silence(coder, units):
 
 
 def adapt(coder, X):
-    """Return a coder after presentations that change nothing but biases."""
+    """Return a copy of a coder after presentations that change only its biases."""
     coder = copy.deepcopy(coder).set_params(learning_rate=0.0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # silenced units are silent
+        warnings.simplefilter("ignore", ConvergenceWarning)  # about the silenced units
         return coder.partial_fit(np.resize(X, (N_ADAPT, X.shape[1])))
 
 
-# Parts: rows of raw numbers, of one split
-# ----------------------------------------
+# Parts: each yields rows of raw numbers for one split
+# ----------------------------------------------------
 def sparseness(case):
     """Error against sparseness."""
     for name, codes in case.test.items():
@@ -278,7 +280,7 @@ def repeated_trials(case):
     }
 
 
-PARTS = {  # to keys of their rows, and the one that goes across the table
+PARTS = {  # the keys of the lines of each part's table, and the key across its columns
     sparseness: (("coder",), None),
     few_labels: (("coder",), "labels"),
     noisy_input: (("coder", "noise"), None),
@@ -322,7 +324,7 @@ def planted(seed):
 def averages(rows, keys, across=None):
     """Return a line for every value of some keys, with mean ± standard deviation of the rest.
 
-    Each value of the key `across`, if any, makes columns of its own. What no line has is left out.
+    Each value of the key `across`, if any, gets its own columns. Empty columns are left out.
     """
     lines = {}
     for row in rows:
@@ -343,9 +345,9 @@ def averages(rows, keys, across=None):
 
 
 def draw(ax, rows, x, y, by=None, dashed=False):
-    """Draw a curve for every coder: means and standard deviations of rows that are equal `by` x.
+    """Draw a curve for every coder: means and standard deviations of rows with equal x.
 
-    `by` is another key where x is measured itself.
+    Where x is itself measured, rows are grouped by the key `by` instead.
     """
     for name in dict.fromkeys(row["coder"] for row in rows):
         groups = {}

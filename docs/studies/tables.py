@@ -2,17 +2,19 @@
 Ordinary tables: the coder in place of PCA
 ==========================================
 
-DendriticBalanceCoder with its defaults, as many components as there are columns, in a pipeline on
-ordinary tables: breast cancer, wine and diabetes (columns in their own units) of scikit-learn, and
-a made-up one whose columns are in units that differ by powers of ten, from 0.01 to 1000. All as
-they are, and after StandardScaler. Beside it the columns themselves, PCA with half as many
-components, MiniBatchDictionaryLearning and the distances of KMeans with as many.
+We run DendriticBalanceCoder with its defaults, with as many components as there are columns, in a
+pipeline on ordinary tables. These are breast cancer, wine and diabetes of scikit-learn, with
+columns in their own units, and a made-up table whose columns are in units that differ by powers of
+ten, from 0.01 to 1000. All tables are used as they are, and after StandardScaler. We compare the
+coder with the columns themselves, with PCA with half as many components, and with
+MiniBatchDictionaryLearning and the distances of KMeans with as many.
 
-Accuracy on test rows of logistic regression (R^2 of ridge regression for diabetes), which takes
-the features as they come: mean ± standard deviation over splits. EV is the
-`score` of the coder on test rows. Silent units and warnings are those of all splits together:
-warnings of the coder in `fit` and `transform`, and, apart, those of the model after it. One
-thread; all coders are fitted in turn on each split, after a fit that compiles.
+The score is the accuracy on test rows of logistic regression (for diabetes, R^2 of ridge
+regression), which takes the features as they come. We give mean ± standard deviation over splits.
+EV is the `score` of the coder on test rows. Silent units and warnings are totals over all splits;
+warnings of the coder in `fit` and `transform` are counted separately from those of the model after
+it. All run on one thread; all coders are fitted in turn on each split, after a fit that compiles
+the kernels.
 """
 
 import sys
@@ -46,7 +48,7 @@ def mixed_scales():
 
 
 def load():
-    """Return the rows and targets of every table, its model, and what the model's score is."""
+    """Return the rows and targets of every table, its model, and the name of its score."""
     classifier = LogisticRegression(max_iter=1000)
     return {
         "breast cancer": (*load_breast_cancer(return_X_y=True), classifier, "accuracy"),
@@ -68,7 +70,7 @@ def make_coders(n_features, seed):
 
 
 def measure(scaler, coder, model, train, test):
-    """Return how a coder and a model after it do, on rows and targets to train and to test."""
+    """Return results of a coder and a model after it; `train` and `test` are (rows, targets)."""
     features = make_pipeline(scaler, coder)
     with warnings.catch_warnings(record=True) as of_coder:
         warnings.simplefilter("always")

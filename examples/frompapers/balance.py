@@ -2,16 +2,18 @@
 Mikulasch et al. 2021: how tight balance becomes
 ================================================
 
-On 4x4 bars (of one index with p = 0.7) recurrent connections learn to balance feedforward input:
-in every dendritic compartment (dendritic balance with weight decay), or at the soma only (somatic
-balance). The upper row shows how, over learning, feedforward and recurrent currents come to
-correlate by -1, and recurrent weights to be those of exact balance, W^d_jik = -F_ji D_ik, or their
-sums over inputs at the soma, W = -F D. The lower row shows these weights at the end (seed 0).
+Images of 4x4 pixels hold two bars, which have one common index with p = 0.7. Recurrent connections
+learn to balance the feedforward input, either in every dendritic compartment (dendritic balance
+with weight decay) or only at the soma (somatic balance). The upper row of the figure shows the
+course of learning: the correlation of feedforward and recurrent currents approaches -1, and the
+recurrent weights approach those of exact balance, W^d_jik = -F_ji D_ik, or, at the soma, their
+sums over inputs, W = -F D. The lower row shows the weights at the end (seed 0).
 
-Both rules balance the soma. With somatic balance that does not tell a synapse the coding error of
-its own input, and the decoder loss stays higher. Both networks share decoder rule, decoder rate
-and noise schedule. Lines are medians over compartments or neurons of all seeds, bands hold the
-middle half; the distance between weights is relative to the size of those of exact balance. ::
+Both rules balance the soma. With somatic balance, however, a synapse has no access to the coding
+error of its own input, and the decoder loss stays higher. Both networks share the decoder rule,
+decoder rate and noise schedule. Lines are medians over the compartments or neurons of all seeds,
+and bands hold the middle half. The distance from the weights of exact balance is relative to the
+size of the latter. ::
 
     python examples/frompapers/balance.py --scale 0.1 --seeds 5
 """
@@ -29,7 +31,7 @@ from skdendbal.published import BARS_SMALL_SHORT, Phase
 
 SIDE = 4
 CORRELATION = 0.7
-CHECKPOINTS = np.geomspace(500, 500_000, 19).round().astype(int)  # published stimuli
+CHECKPOINTS = np.geomspace(500, 500_000, 19).round().astype(int)  # stimuli at scale 1
 CURVES = {
     ("decay", "compartments"): "C0",
     ("decay", "soma"): "C2",
@@ -40,18 +42,18 @@ CURVES = {
 def sample(net, settings, X):
     """Return inputs and traces at every step of a stream of stimuli.
 
-    The first stimulus is left out: after it, traces from before the stream are forgotten.
+    The first stimulus is left out, because traces from before the stream still decay during it.
     """
     _, spikes = network.evaluate(net, settings, X)
     traces = experiment.stream_traces(spikes, settings, len(X), every=settings.dt)
     fade = settings.fade[:, None]
     inputs = fade * X[1:, None] + (1.0 - fade) * X[:-1, None]
-    # a step's potentials see the traces before its spikes
+    # the potentials of a step depend on the traces before its spikes
     return inputs.reshape(-1, X.shape[1]), traces[settings.n_steps - 1 : -1]
 
 
 def look(net, settings, X):
-    """Return balance and recurrent weights in the soma and, if they learn, in compartments."""
+    """Return balance and recurrent weights at the soma and, if learned, in compartments."""
     x, z = sample(net, settings, X)
     F, D, W = net.weights["feedforward"].T, net.decoder, net.recurrent.T
     places = {"soma": (metrics.balance(x @ F.T, z, -W), W, -F @ D)}
@@ -74,7 +76,7 @@ def look(net, settings, X):
 
 
 def measure(rule, scale, seed):
-    """Learn small bars with one rule and look at the balance on the way."""
+    """Learn small bars with one rule and measure the balance at every checkpoint."""
     rng = np.random.RandomState(seed)
 
     def draw(n):

@@ -3,12 +3,13 @@ Mikulasch et al. 2021: bars with correlated occurrence
 ======================================================
 
 Images of 8x8 pixels hold two bars. With probability p these are the horizontal and the vertical
-bar of one index, so that neurons that stand for single bars have to fire together. A network with
-dendritic balance (exact) keeps its decoder loss for any p; with somatic balance the loss suffers
-once bars are correlated, until at p = 1 whole crosses are the better parts for both.
+bar of one index, so neurons that represent single bars have to fire together. A network with
+dendritic balance (exact) keeps its decoder loss for any p. With somatic balance the loss suffers
+once bars are correlated. At p = 1 this ends, because whole crosses are then the better parts for
+both networks.
 
-Both networks share decoder rule, decoder rate and noise schedule. The table shows the median over
-seeds with its 95 % bootstrap interval, and at scale 0.1 the range of a reference simulation. ::
+Both networks share the decoder rule, decoder rate and noise schedule. The table shows the median
+over seeds, its 95 % bootstrap interval and, at scale 0.1, the range of a reference simulation. ::
 
     python examples/frompapers/bars.py --scale 0.1 --seeds 10
 """
@@ -22,7 +23,7 @@ from skdendbal.datasets import make_bars
 from skdendbal.published import BARS
 
 SIDE = 8
-# Smallest and largest loss of a few seeds of a dense step-by-step simulation at scale 0.1.
+# Range of the loss over a few seeds of a dense step-by-step simulation at scale 0.1.
 REFERENCE = {
     ("dendritic", 0.0): (0.0096, 0.0103),
     ("dendritic", 0.25): (0.0101, 0.0106),

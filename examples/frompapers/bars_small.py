@@ -2,14 +2,16 @@
 Mikulasch et al. 2021: the learned variants of dendritic balance on small bars
 ==============================================================================
 
-Images of 4x4 pixels hold two bars, of one index with p = 0.7. In the exact rule recurrent weights
-balance every dendritic compartment by definition; in the variants (decay, slow, simultaneous) they
-learn to do so, at the same time as feedforward weights learn from the dendritic potential. Their
-decoder losses approach that of the exact rule, below that of somatic balance.
+Images of 4x4 pixels hold two bars, which have one common index with p = 0.7. In the exact rule,
+recurrent weights balance every dendritic compartment by definition. In the variants (decay, slow,
+simultaneous) they learn to do so, while feedforward weights learn from the dendritic potential.
+The decoder losses of the variants approach that of the exact rule and lie below that of somatic
+balance.
 
-All networks share decoder rule, decoder rate and noise schedule. Schedules: "short" is that of the
-reference simulation, whose range the table shows at scale 0.1 beside the median over seeds and its
-95 % bootstrap interval (50,000 stimuli); "published" has twice as many stimuli. ::
+All networks share the decoder rule, decoder rate and noise schedule. The schedule "short" is that
+of the reference simulation. At scale 0.1 it has 50,000 stimuli, and the table shows the range of
+the reference simulation beside the median over seeds and its 95 % bootstrap interval. The schedule
+"published" has twice as many stimuli. ::
 
     python examples/frompapers/bars_small.py --scale 0.1 --seeds 5
 """
@@ -24,7 +26,7 @@ from skdendbal.published import BARS_SMALL, BARS_SMALL_SHORT
 
 SIDE = 4
 CORRELATION = 0.7
-# Smallest and largest loss of a few seeds of a dense step-by-step simulation at scale 0.1.
+# Range of the loss over a few seeds of a dense step-by-step simulation at scale 0.1.
 REFERENCE = {
     "exact": (0.0358, 0.0369),
     "decay": (0.0378, 0.0391),

@@ -2,22 +2,23 @@
 Mikulasch et al. 2021: correlations between neurons and their part in the code
 ==============================================================================
 
-Networks that code natural scenes fire correlated, and with dendritic balance (exact) their
-recurrent connections make a good code of it. In a control the recurrent weights between neurons
-are permuted; then biases and decoder learn once more, at the final noise, while all other weights
-stand still. The network itself relearns biases and decoder too, so that relearned and permuted
-networks differ in the permutation alone: what it adds to the decoder loss is the part of
-correlations in the code.
+Neurons that code natural scenes fire in a correlated way, and with dendritic balance (exact) their
+recurrent connections turn this into a good code. As a control, we permute the recurrent weights
+between neurons. Biases and decoder then learn once more, at the final noise, while all other
+weights stay fixed. A copy with the original recurrent weights relearns its biases and decoder too,
+so the relearned and the permuted network differ only in the permutation. The decoder loss that the
+permutation adds measures the part that correlations play in the code.
 
-Networks are those of ``scenes_rate.py``: both share decoder rule, decoder rate and noise schedule
-and have an equal tuning budget, the published rates. The table shows medians over seeds: of the
-decoder loss, with its 95 % bootstrap interval, and of the root mean square over all pairs of the
-Pearson correlation between spike traces, sampled every 3 ms. The folder ``--data`` holds
-``olshausen_scenes.npz``: `images` (10, 512, 512), whitened. ::
+The networks are those of ``scenes_rate.py``. They share the decoder rule, decoder rate and noise
+schedule, and have an equal tuning budget: both use the published rates. The table shows medians
+over seeds of the decoder loss, with its 95 % bootstrap interval, and of the root mean square, over
+all pairs of neurons, of the Pearson correlation between their spike traces, sampled every 3 ms.
+The folder ``--data`` holds ``olshausen_scenes.npz`` with `images` (10, 512, 512), whitened. ::
 
     python examples/frompapers/correlations.py --scale 0.1 --neurons 200 100
 
-Relearning takes the published 20,000 stimuli at any scale: faster, the decoder would be noisy.
+At any scale, relearning takes the published 20,000 stimuli, because faster relearning would make
+the decoder noisy.
 """
 
 import copy
@@ -37,14 +38,14 @@ EVERY = 3.0  # ms between samples of a trace
 
 
 def measure(train_images, test_images, rule, neurons, scale, seed):
-    """Learn scenes with one rule, relearn the read-out as it is and permuted."""
+    """Learn scenes with one rule, then relearn the read-out with and without permutation."""
     size = {"n_components": neurons, "rate": SCENES_RATE[neurons]}
     published = SCENES.by_rule[rule].with_settings(**size)
     control = CORRELATIONS.with_settings(**size)
     learned = scenes.learn(published, train_images, scale, seed)
 
     relearned = copy.deepcopy(learned)
-    relearned.weights.setdefault("feedforward", learned.decoder.copy())  # no longer the decoder
+    relearned.weights.setdefault("feedforward", learned.decoder.copy())  # stay fixed
     relearned.variance = control.settings.noise**2
     permuted = copy.deepcopy(relearned)
     between = ~np.eye(neurons, dtype=bool)
@@ -61,7 +62,7 @@ def measure(train_images, test_images, rule, neurons, scale, seed):
 
 
 def code(net, published, draw):
-    """Return loss, rate in Hz, and what the correlations between traces of all pairs are."""
+    """Return the loss, the rate in Hz, and the size and density of trace correlations."""
     settings, n_test = published.settings, published.n_test
     sums, spikes = network.evaluate(net, settings, draw(n_test))
     traces = experiment.stream_traces(spikes, settings, n_test, EVERY)

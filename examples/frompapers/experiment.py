@@ -2,9 +2,9 @@
 What the published experiments share
 ====================================
 
-Command line, learning at any scale, jobs with progress, tables, CSV files and figures. A script
-defines ``measure(p, scale, seed)``, which trains one network and returns its results in a dict,
-and calls ::
+This module provides the command line, learning at any scale, parallel jobs with a progress bar,
+tables, CSV files and figures. A script defines ``measure(p, scale, seed)``, which trains one
+network and returns its results in a dict, and calls ::
 
     parser = experiment.command_line(__doc__, scale=0.1, seeds=10)
     options = parser.parse_args()
@@ -15,8 +15,8 @@ and calls ::
     experiment.print_table(summary, options, "Loss against p")
     experiment.save_figure(figure, options)
 
-At ``--scale s`` a network learns on s times the published number of stimuli, with all learning
-rates of weights and decoder and the rate of annealing divided by s. Only homeostasis stays as
+At ``--scale s`` a network learns from s times the published number of stimuli. All learning rates
+of weights and decoder and the rate of annealing are divided by s. Only homeostasis stays as
 published, unless it has to :func:`keep_pace`.
 """
 
@@ -38,8 +38,8 @@ from rich.table import Table
 from skdendbal import metrics, network
 
 CHUNK = 10_000  # stimuli held in memory at a time
-MAX_PER_SPIKE = 0.1  # by which a bias may move at a spike to keep pace with learning
-N_RESAMPLES = 10_000  # of the bootstrap
+MAX_PER_SPIKE = 0.1  # change of a bias at a spike when homeostasis has to keep pace
+N_RESAMPLES = 10_000  # bootstrap samples
 console = Console(width=None if sys.stdout.isatty() else 120)  # wide tables in files
 
 
@@ -57,7 +57,7 @@ def command_line(description, *, scale, seeds, data=None):
     seeds : int
         Default number of seeds.
     data : str, default=None
-        What the folder `--data` has to hold. None: the experiment makes its own data.
+        File that the folder `--data` has to hold. None means that the experiment makes its data.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -67,10 +67,10 @@ def command_line(description, *, scale, seeds, data=None):
         "--scale",
         type=positive(float),
         default=scale,
-        help=f"part of the published stimuli ({scale})",
+        help=f"fraction of the published stimuli ({scale})",
     )
     add("--seeds", type=positive(int), default=seeds, help=f"number of seeds, 0, 1, ... ({seeds})")
-    add("--jobs", type=positive(int), default=1, help="networks that learn at a time (1)")
+    add("--jobs", type=positive(int), default=1, help="networks that learn in parallel (1)")
     add("--output", type=Path, default="results", help="folder for tables and figures (results)")
     if data is not None:
         folder = os.environ.get("SKDENDBAL_DATA")
@@ -94,7 +94,7 @@ def _folder_with(name):
 
 
 def positive(number):
-    """Return the conversion of a number of the command line that has to be above 0."""
+    """Return a function that converts an argument to a number and requires it above 0."""
 
     def convert(text):
         value = number(text)
@@ -106,7 +106,7 @@ def positive(number):
 
 
 def provenance(options):
-    """Return the line that every output carries: command, scale, seeds."""
+    """Return the line that every output carries: the command, scale and seeds."""
     command = shlex.join(["python", *sys.argv])
     return f"{command} | scale {options.scale:g}, seeds 0 to {options.seeds - 1}"
 
@@ -125,7 +125,7 @@ def train(net, published, draw, scale):
     draw : callable
         ``draw(n)`` returns the next n stimuli of the stream, shape (n, n_features).
     scale : float
-        Part of the published number of stimuli.
+        Fraction of the published number of stimuli.
     """
     for phase in published.at_scale(scale).phases:
         for start in range(0, phase.n_stimuli, CHUNK):
@@ -136,8 +136,8 @@ def train(net, published, draw, scale):
 def keep_pace(published, scale):
     """Return the experiment with homeostasis sped up as much as learning, where that is stable.
 
-    At low rates and small steps biases take thousands of stimuli to adapt: as many as a short run
-    has.
+    At low rates and small steps, biases take thousands of stimuli to adapt, which is as many as a
+    short run has.
     """
     phases = []
     for phase in published.phases:
@@ -150,7 +150,7 @@ def keep_pace(published, scale):
 
 
 def loss_of_mean(published, stimuli, mean):
-    """Return the loss on a stream of stimuli of a read-out that knows a mean and no spikes."""
+    """Return the loss, on a stream of stimuli, of a read-out that knows only a mean."""
     new, old = stimuli[1:] - mean, stimuli[:-1] - mean
     squares = np.mean(new * new), np.mean(new * old), np.mean(old * old)
     return 0.5 * np.dot(published.settings.overlaps, squares) / published.settings.n_steps
@@ -167,9 +167,10 @@ def test(net, published, draw):
 
 
 def stream_traces(spikes, settings, n_stimuli, every):
-    """Return traces of a recorded stream, sampled every so many ms, shape (n_samples, n_units).
+    """Return traces of a recorded stream, sampled at intervals of `every` ms.
 
-    Traces carry over from stimulus to stimulus: the stream is a single long presentation.
+    They have shape (n_samples, n_units), and carry over from stimulus to stimulus: the stream is a
+    single long presentation.
     """
     spikes = spikes[spikes["row"] < n_stimuli]
     spikes["time"] += settings.presentation_time * spikes["row"]
@@ -209,7 +210,7 @@ def run_all(measure, points, options):
     finished = Parallel(options.jobs, return_as="generator_unordered")(
         delayed(_numbered)(number, measure, job) for number, job in enumerate(jobs)
     )
-    options.output.mkdir(parents=True, exist_ok=True)  # fails before the work, if at all
+    options.output.mkdir(parents=True, exist_ok=True)  # fail before the work, not after it
     rows = {}
     try:
         rows.update(track(finished, "Networks", total=len(jobs), console=console))
@@ -234,7 +235,7 @@ def summarise(rows, by, of=("loss", "rate")):
     rows : list of dict
         From :func:`run_all`.
     by : sequence of str
-        Parameters that are varied: one line for all rows that agree in them.
+        Parameters that are varied; all rows that agree in them make one line.
     of : sequence of str
         Results to summarise.
 
@@ -261,7 +262,7 @@ def summarise(rows, by, of=("loss", "rate")):
 
 
 def with_interval(line, name, form=".4f"):
-    """Return a result of a line of a summary as text: median and interval."""
+    """Return one result from a line of a summary as text: its median and interval."""
     median, low, high = (format(line[key], form) for key in (name, f"{name}_low", f"{name}_high"))
     return f"{median} ({low}-{high})" if line["seeds"] > 1 else median
 

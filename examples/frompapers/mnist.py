@@ -2,21 +2,21 @@
 Mikulasch et al. 2021: what networks learn from digits
 ======================================================
 
-Nine neurons learn handwritten digits 0, 1 and 2 at 16x16 pixels; drawn are their feedforward
-weights.
+Nine neurons learn the handwritten digits 0, 1 and 2 at 16x16 pixels; the figure shows their
+feedforward weights.
 
-``weights`` compares learned dendritic balance (decay) with somatic balance, with recurrent
-connections without delay to speak of (0.1 ms) and with 3 ms. Biases and decoder learn first, then
-recurrent weights, then feedforward weights too. With dendritic balance neurons learn whole digits
-at both delays, with somatic balance blurred mixtures, and a delay makes it worse. All networks
-share decoder rule and rate, and constant noise; only the somatic network with delay starts with
-more noise, as published.
+``weights`` compares learned dendritic balance (decay) with somatic balance, where recurrent
+connections have almost no delay (0.1 ms) and where they have a delay of 3 ms. Biases and decoder
+learn first, then recurrent weights, then feedforward weights too. With dendritic balance, neurons
+learn whole digits at both delays. With somatic balance they learn blurred mixtures, and the longer
+delay makes these worse. All networks share the decoder rule and rate, and their noise is constant;
+only the somatic network with delay starts with more noise, as published.
 
 ``variants`` shows that the exact rule and all learned variants of dendritic balance find weights
 that look like digits. Rates differ from rule to rule, as published.
 
-The folder ``--data`` holds ``mnist_t10k.npz``, the MNIST test set: `images` (n, 28, 28), uint8,
-and `labels`. Digits come in the order of the file, again and again. ::
+The folder ``--data`` holds ``mnist_t10k.npz``, the MNIST test set, with `images` (n, 28, 28),
+uint8, and `labels`. The digits are presented in the order of the file, again and again. ::
 
     python examples/frompapers/mnist.py weights --scale 1
     python examples/frompapers/mnist.py variants --scale 1
@@ -104,6 +104,6 @@ first = [row for row in rows if row["seed"] == 0]
 figure = Figure(figsize=(2.5 * len(first), 3.4), layout="constrained")
 for ax, row in zip(figure.subplots(1, len(first)), first, strict=True):
     display = DictionaryDisplay(row["weights"], image_shape=(SIDE, SIDE)).plot(ax)
-    display.im_.set(cmap="RdBu_r", clim=(-1.0, 1.0))  # the same whether or not signs differ
+    display.im_.set(cmap="RdBu_r", clim=(-1.0, 1.0))  # the same for signed and unsigned weights
     ax.set_title(f"{row['rule']}, {row['dt']} ms\nloss {row['loss']:.4f}")
 experiment.save_figure(figure, options, f"_{name}")

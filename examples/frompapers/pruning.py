@@ -2,15 +2,17 @@
 Mikulasch et al. 2021: pruning of dendritic inhibition
 ======================================================
 
-On 4x4 bars (of one index with p = 0.6) a network with dendritic balance has a recurrent weight
-from every neuron to every dendritic compartment. The weights that contribute least, by their size
-and the correlation of the two neurons, are pulled to zero while the network learns. Most of them
-can go before the decoder loss reaches that of somatic balance: the dashed line, a network whose
-feedforward weights learn without dendritic inhibition at all.
+Images of 4x4 pixels hold two bars, which have one common index with p = 0.6. A network with
+dendritic balance has a recurrent weight from every neuron to every dendritic compartment. While
+the network learns, the weights that contribute least, as judged by their size and the correlation
+of the two neurons, are pulled to zero. Most of them can go before the decoder loss reaches that of
+somatic balance (dashed line), a network whose feedforward weights learn without any dendritic
+inhibition.
 
-In both networks a somatic recurrent matrix, learned by one rule at one rate, drives the dynamics,
-and decoder rule and noise schedule are shared. The decoder rate of the somatic network is lower,
-as published. The table shows the median over seeds with its 95 % bootstrap interval. ::
+In both networks a somatic recurrent matrix, learned by the same rule at the same rate, drives the
+dynamics. They also share the decoder rule and noise schedule. The decoder rate of the somatic
+network is lower, as published. The table shows the median over seeds with its 95 % bootstrap
+interval. ::
 
     python examples/frompapers/pruning.py --scale 0.1 --seeds 5
 """

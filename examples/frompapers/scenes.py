@@ -2,17 +2,18 @@
 Natural scenes as published
 ===========================
 
-Patches of 8x8 pixels of the whitened natural scenes of Olshausen & Field (1997), at half size
-(mean of 2x2 pixels). The images are tiled at 6x6 pixel shifts; a stimulus is one of the tiles v,
-drawn with replacement, as x = sigmoid(16 (v - 0.15)) of v and of -v: 128 inputs, ON and OFF.
+The stimuli are patches of 8x8 pixels of the whitened natural scenes of Olshausen & Field (1997),
+at half size (mean of 2x2 pixels). The images are tiled at 6x6 pixel shifts. For each stimulus, one
+of the tiles v is drawn with replacement; the sigmoid x = sigmoid(16 (v - 0.15)) of v and of -v
+gives 128 inputs, ON and OFF.
 
-The images are taken as they come. The literature gives their variance as 0.1; in the file in use
-it is 0.079 over all ten of them (0.01 to 0.20 one by one), and 0.052 at half size. It is also what
-the reference simulation took: there the mean of the data alone has the loss .0265, which these
-images have as they are, and .031 at a variance of 0.1.
+The images are used as they come. The literature gives their variance as 0.1; in the file in use it
+is 0.079 over all ten images (0.01 to 0.20 for single images), and 0.052 at half size. The
+reference simulation also used them as they are: there the mean of the data alone has the loss
+.0265, which is what these images give; at a variance of 0.1 they would give .031.
 
-Networks learn on images 0-7 and are tested on images 8-9, which are smoother, so that rates are
-below the target there. The publication tested on patches it had learned on.
+Networks learn on images 0-7 and are tested on images 8-9. These are smoother, so firing rates
+there are below the target. The publication tested on patches that had been used for learning.
 """
 
 import experiment
@@ -24,7 +25,7 @@ from skdendbal.preprocessing import OnOffSplitter
 
 SIDE = 8
 N_FEATURES = 2 * SIDE**2
-N_TRAIN = 8  # images to learn on; the others are to test
+N_TRAIN = 8  # images to learn on; the others are for tests
 SHIFTS = range(4, 10)
 CHANNELS = OnOffSplitter("sigmoid", gain=16.0, offset=0.15)
 TEST_SEED = 0  # all networks are tested on the same stimuli
@@ -63,7 +64,7 @@ def learn(published, images, scale, seed):
 
 
 def loss_of_mean(published, train_images, test_images):
-    """Return the test loss of a read-out that knows the mean of the data and no spikes."""
+    """Return the test loss of a read-out that knows only the mean of the data."""
     mean = stream(train_images, TEST_SEED)(experiment.CHUNK).mean(axis=0)
     return experiment.loss_of_mean(
         published, stream(test_images, TEST_SEED)(published.n_test), mean
@@ -78,6 +79,6 @@ def plot_loss(ax, x, lines, **style):
 
 
 def show_mean(ax, loss):
-    """Mark the loss of the mean of the data; what is far above it codes nothing."""
+    """Mark the loss of the mean of the data; a network far above it codes nothing."""
     ax.axhline(loss, color="0.5", linestyle="--", label="mean of the\ndata alone")
     ax.set_ylim(0.0, 2.0 * loss)

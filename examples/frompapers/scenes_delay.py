@@ -2,22 +2,22 @@
 Mikulasch et al. 2021: natural scenes with delayed inhibition
 =============================================================
 
-200 neurons code patches of natural scenes while inhibition takes ever longer. Neurons that stand
-for similar things then spike before they can silence each other; more noise keeps them apart, so
-that the best noise grows with the delay. Learning with dendritic balance (exact) copes with delays
-at the right noise, with somatic balance it breaks down. Rules are compared at the noise that is
-best for each of them at each delay, out of the same values; the figure shows all.
+200 neurons code patches of natural scenes, with longer and longer delays of inhibition. Neurons
+that represent similar things then spike before they can silence each other. More noise keeps them
+apart, so the best noise grows with the delay. Learning with dendritic balance (exact) copes with
+delays at the right noise; with somatic balance it breaks down. At each delay, we compare the rules
+at the noise that is best for each of them, out of the same values; the figure shows all values.
 
-Both networks share decoder rule, decoder rate and noise schedule and have an equal tuning budget:
-the published rates. The table shows the median over seeds with its 95 % bootstrap interval, and
-above it the loss of the mean of the data alone. As published, the step of the simulation is the
-delay; with ``--separate`` steps last 0.1 ms and only spikes arrive later. The folder ``--data``
-holds ``olshausen_scenes.npz``: `images` (10, 512, 512), whitened. ::
+Both networks share the decoder rule, decoder rate and noise schedule, and have an equal tuning
+budget: both use the published rates. The table shows the median over seeds with its 95 % bootstrap
+interval, and above it the loss of the mean of the data alone. As published, the step of the
+simulation is the delay; with ``--separate``, steps last 0.1 ms and only the spikes arrive later.
+The folder ``--data`` holds ``olshausen_scenes.npz`` with `images` (10, 512, 512), whitened. ::
 
     python examples/frompapers/scenes_delay.py --scale 0.1 --delays 0.1 0.3 1 3
 
-At small scale the somatic network has to learn so fast that it runs away or falls silent: with 100
-neurons or more still at a scale of 0.03. Compare rules at a larger one.
+At a small scale the somatic network has to learn so fast that it runs away or falls silent. With
+100 neurons or more, this still happens at a scale of 0.03. Compare the rules at a larger scale.
 """
 
 from functools import partial
@@ -42,7 +42,7 @@ def measure(train_images, test_images, firing_rate, parameter, rule, delay, vari
 
 parser = experiment.command_line(__doc__, scale=0.1, seeds=5, data="olshausen_scenes.npz")
 add = parser.add_argument
-add("--rate", type=float, choices=SCENES_DELAY_RATES, default=5.0, help="Hz of a neuron (5)")
+add("--rate", type=float, choices=SCENES_DELAY_RATES, default=5.0, help="rate in Hz (5)")
 add("--delays", type=experiment.positive(float), nargs="+", default=SCENES_DELAYS, help="ms")
 add(
     "--variances",

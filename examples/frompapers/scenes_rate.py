@@ -2,20 +2,20 @@
 Mikulasch et al. 2021: natural scenes, few busy or many sparse neurons
 ======================================================================
 
-Networks code patches of natural scenes with one spike per ms, shared by 40 neurons at 25 Hz or by
-up to 200 neurons at 5 Hz. With dendritic balance (exact) more, sparser neurons find better parts
-of the scenes and the decoder loss falls; with somatic balance it does not, as neurons then have to
-fire together.
+Networks code patches of natural scenes with one spike per ms, which is shared by 40 neurons at 25
+Hz or by up to 200 neurons at 5 Hz. With dendritic balance (exact), more and sparser neurons find
+better parts of the scenes, and the decoder loss falls. With somatic balance it does not fall,
+because neurons then have to fire together.
 
-Both networks share decoder rule, decoder rate and noise schedule and have an equal tuning budget:
-the published rates. The table shows the median over seeds with its 95 % bootstrap interval, and
-above it the loss of the mean of the data alone. The folder ``--data`` holds
-``olshausen_scenes.npz``: `images` (10, 512, 512), whitened. ::
+Both networks share the decoder rule, decoder rate and noise schedule, and have an equal tuning
+budget: both use the published rates. The table shows the median over seeds with its 95 % bootstrap
+interval, and above it the loss of the mean of the data alone. The folder ``--data`` holds
+``olshausen_scenes.npz`` with `images` (10, 512, 512), whitened. ::
 
     python examples/frompapers/scenes_rate.py --scale 0.1 --neurons 200 100 50
 
-At small scale the somatic network has to learn so fast that it runs away or falls silent: with 100
-neurons or more still at a scale of 0.03. Compare rules at a larger one.
+At a small scale the somatic network has to learn so fast that it runs away or falls silent. With
+100 neurons or more, this still happens at a scale of 0.03. Compare the rules at a larger scale.
 """
 
 from functools import partial

@@ -4,8 +4,8 @@ Mikulasch et al. 2021: plasticity of a single synapse
 
 Hayama et al. (Nature Neuroscience 16, 1409-1416, 2013) paired stimulation of a single dendritic
 spine with action potentials, 80 times at 1 Hz, and measured the change of the spine. Excitation
-together with the action potential (LTP) let it grow, excitation 15 ms later (LTD) did little, and
-the same with inhibition of the dendrite (LTD with GABA) let it shrink.
+together with the action potential (LTP) made it grow, excitation 15 ms later (LTD) changed it
+little, and the same with inhibition of the dendrite (LTD with GABA) made it shrink.
 
 Dendritic balance learns from the dendritic potential at the time of spikes. Here the dendrite
 receives a prescribed EPSP x_E and IPSP z_I, and the trace z is the backpropagating action
@@ -13,7 +13,7 @@ potential::
 
     u / F = x_E - z_I - D z        dD/dt = eta_D z u / F        (F = 1)
 
-The sums over a pairing of x z and z z, with x = x_E - z_I, go through the learning rule of a
+For each pairing, the sums of x z and z z, with x = x_E - z_I, are passed to the learning rule of a
 network of one input and one neuron. Nothing here is random. ::
 
     python examples/frompapers/single_synapse.py
@@ -47,7 +47,7 @@ EARLY = Potential(size=70.0, onset=10.0, tau=10.0)
 LATE = Potential(size=70.0, onset=25.0, tau=10.0)
 INHIBITION = Potential(size=-45.0, onset=10.0, tau=10.0)
 PROTOCOLS = {"LTP": [EARLY], "LTD": [LATE], "LTD with GABA": [LATE, INHIBITION]}
-# Changes in %: calculated from the equations above, and measured with their errors.
+# Changes in %: calculated from the equations above, and measured, with errors.
 EXPECTED = {"LTP": 62.6, "LTD": 2.5, "LTD with GABA": -38.2}
 MEASURED = {"LTP": (63.0, 21.0), "LTD": (2.9, 3.7), "LTD with GABA": (-38.0, 5.2)}
 
@@ -67,7 +67,7 @@ def pair(protocol, scale=1.0):
     protocol : str
         Name of the protocol.
     scale : float, default=1.0
-        Part of the pairings, with the learning rate divided by it.
+        Fraction of the pairings; the learning rate is divided by it.
 
     Returns
     -------

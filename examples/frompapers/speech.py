@@ -2,24 +2,25 @@
 Mikulasch et al. 2021: a temporal signal, speech
 ================================================
 
-100 neurons follow a spectrogram of 25 frequency bands, sampled every 5 ms and interpolated in
-between, the published test with a signal that never stands still. ``whitened``: mean of every band
-removed, bands whitened (Cholesky), split into ON and OFF channels; dendritic balance (exact)
-against somatic balance. ``unwhitened``: bands over their common standard deviation, that is,
-correlated inputs, for which somatic balance has a plasticity of its own. It is compared with
-feedforward weights that learn from the coding error while the recurrent weights learn somatic
-balance, a rule defined below, and with dendritic balance (exact). All are shown with and without a
-limit of one spike a step.
+100 neurons follow a spectrogram of 25 frequency bands, which is sampled every 5 ms and
+interpolated in between. This is the published test with a signal that never stands still. In
+``whitened``, the mean of every band is removed, and the bands are whitened (Cholesky) and split
+into ON and OFF channels; dendritic balance (exact) is compared with somatic balance. In
+``unwhitened``, the bands are divided by their common standard deviation, so the inputs are
+correlated. For such inputs somatic balance has its own plasticity rule. We compare it with
+dendritic balance (exact) and with a rule defined below, in which feedforward weights learn from
+the coding error while recurrent weights learn somatic balance. All networks are shown with and
+without a limit of one spike per step.
 
-Networks of one input share decoder rule, decoder rate and noise and have an equal tuning budget:
-the published rates. They learn random contiguous blocks of a fiftieth of the first four fifths of
-the recording and are tested on the rest. The table shows the median over seeds with its 95 %
-bootstrap interval, and the loss of the mean of the data alone. Far below scale 1 networks learn so
-fast that without a limit of spikes they run away in bursts.
+Networks with the same input share the decoder rule, decoder rate and noise, and have an equal
+tuning budget: all use the published rates. They learn random contiguous blocks, each a fiftieth of
+the first four fifths of the recording, and are tested on the rest. The table shows the median over
+seeds with its 95 % bootstrap interval, and the loss of the mean of the data alone. Far below scale
+1, networks learn so fast that without a limit of spikes they run away in bursts.
 
-The published recording is not part of this library. Without ``--speech FILE``, a MATLAB file with
-`speech.data` (bands x time) and `speech.CF` (Hz), the signal is synthetic: gliding harmonic voices
-with formants in noise. All outputs say which it is. ::
+The published recording is not part of this library. ``--speech FILE`` names it: a MATLAB file with
+`speech.data` (bands x time) and `speech.CF` (Hz). Without it the signal is synthetic: gliding
+harmonic voices with formants, in noise. All outputs say which signal was used. ::
 
     python examples/frompapers/speech.py --scale 0.1
     python examples/frompapers/speech.py --scale 1 --speech speech.mat
@@ -48,7 +49,7 @@ SHOWN = 200  # samples in the figures
 TICKS = 200, 1000, 5000  # Hz
 
 
-# A rule of one's own
+# A user-defined rule
 # -------------------
 @dataclass(frozen=True)
 class CodingError(Somatic):
@@ -58,7 +59,7 @@ class CodingError(Somatic):
     """
 
     def learn_feedforward(self, feedforward, batch, rate):
-        rate /= 1.0 + rate * batch.sum_zz.trace()  # in a short run it would overshoot
+        rate /= 1.0 + rate * batch.sum_zz.trace()  # otherwise short runs would overshoot
         feedforward += rate * (batch.sum_xz - feedforward @ batch.sum_zz)
 
 
@@ -90,7 +91,7 @@ def make_speech(n_samples=12_000, n_voices=2, n_harmonics=30):
     bands = np.geomspace(150.0, 7000.0, 25)
 
     def glide(low, high, time):
-        """Wander from low to high within some `time` in ms, evenly on a logarithmic scale."""
+        """Wander between low and high within `time` ms or so, evenly on a logarithmic scale."""
         noise = gaussian_filter1d(rng.normal(size=n_samples), time / SAMPLE, mode="wrap")
         return low * (high / low) ** ndtr(noise / noise.std())
 
@@ -110,7 +111,7 @@ def make_speech(n_samples=12_000, n_voices=2, n_harmonics=30):
 
 
 def prepare(speech, data):
-    """Return the input of a network, and a function that turns it into bands again."""
+    """Return the input of a network, and a function that turns it back into bands."""
     learned = speech[: n_train(speech)]
     if data == "unwhitened":
         scale = learned.std()
@@ -149,7 +150,7 @@ def stream(x, seed):
 def start(net, seed):
     """Set random feedforward weights, and decoder and recurrent weights that balance them.
 
-    The published decoder starts at zero where it is not F^T.
+    In the publication, the decoder starts at zero where it is not F^T.
     """
     weights = np.random.default_rng(seed).normal(0.05, 0.1, net.decoder.shape)
     net.decoder[:] = np.maximum(0.0, weights)
@@ -159,7 +160,7 @@ def start(net, seed):
 
 
 def measure(speech, data, rule, one_spike, scale, seed):
-    """Learn speech with one input, rule and limit of spikes; test, and reconstruct a stretch."""
+    """Learn speech with one input, rule and spike limit; test, and reconstruct a stretch."""
     published = EXPERIMENTS[data, rule].with_neuron(one_spike_per_step=one_spike)
     x, restore = prepare(speech, data)
     learned, tested = np.split(x, [n_train(speech)])
@@ -182,7 +183,7 @@ def measure(speech, data, rule, one_spike, scale, seed):
 
 
 parser = experiment.command_line(__doc__, scale=0.1, seeds=5)
-parser.add_argument("--speech", type=Path, metavar="FILE", help="the recording (synthetic)")
+parser.add_argument("--speech", type=Path, metavar="FILE", help="the recording (none: synthetic)")
 options = parser.parse_args()
 speech, frequencies = load_speech(options.speech) if options.speech else make_speech()
 signal = f"recording {options.speech.name}" if options.speech else "synthetic signal, no speech"

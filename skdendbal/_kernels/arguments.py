@@ -23,11 +23,11 @@ Clock = namedtuple(
         "n_fading",  # steps at which that is below 1
         "powers",  # (n_steps + 1,) decay over 0, 1, ... steps
         "decay_bounds",  # (longest + 1, 3) of a decay over a window, see `make_decay_bounds`
-        "delay_steps",  # from a spike to its first effect, at least 1
+        "delay_steps",  # from a spike to its first effect on other neurons, at least 1
     ],
 )
 # What a spike leaves behind, summed over the rest of a presentation. Entry t + 1 belongs to a
-# spike that arrives at step t, entry 0 to the traces at the start.
+# spike of step t, entry 0 to the traces at the start.
 Tails = namedtuple(
     "Tails",
     [
@@ -42,7 +42,8 @@ Lanes = namedtuple(  # copies of the network that run side by side: what each ca
         "is_new",  # (n_lanes,) whether the lane has had no stimulus yet
         "previous",  # (n_lanes, n_features) the stimulus that fades out
         "stimuli",  # (n_lanes, n_features) the stimulus that fades in
-        "traces",  # (n_lanes, n_units) traces z of the spikes that have arrived
+        "traces",  # (n_lanes, n_units) traces z
+        "late_traces",  # (n_lanes, n_units) those of the spikes that have arrived; or (n_lanes, 0)
         "in_flight",  # (n_lanes, delay_steps - 1, n_units) row t: spikes that arrive at step t
     ],
 )
@@ -65,7 +66,6 @@ Scratch = namedtuple(
         "sums",  # (n_blocks,) bound of the hazard of a block over the window
         "candidates",  # (MAX_CANDIDATES, 3) steps into the window, unit, bound of the hazard there
         "spikes",  # (capacity, 2) step, unit
-        "arrivals",  # (capacity, 2) the same of arriving spikes; with the least delay the spikes
         "due",  # (delay_steps - 1,) entry t % (delay_steps - 1): whether spikes arrive at step t
     ],
 )
@@ -77,7 +77,6 @@ def make_scratch(n_units, delay_steps):
     n_filled = n_blocks * BLOCK
     stimulus, rounded = np.zeros((2, n_filled)), np.zeros((2, n_filled), dtype=np.float32)
     stimulus[0, n_units:] = rounded[0, n_units:] = PADDING_LOGIT
-    spikes = np.empty((MAX_SPIKES + n_units, 2), dtype=np.int32)
     return Scratch(
         stimulus,
         rounded,
@@ -85,7 +84,6 @@ def make_scratch(n_units, delay_steps):
         np.zeros((2, n_filled), dtype=np.float32),
         np.empty(n_blocks),
         np.empty((MAX_CANDIDATES, 3)),
-        spikes,
-        spikes if delay_steps == 1 else np.empty_like(spikes),
+        np.empty((MAX_SPIKES + n_units, 2), dtype=np.int32),
         np.zeros(delay_steps - 1, dtype=bool),
     )

@@ -56,18 +56,24 @@ def prepare_logits(
     previous,  # IN (n_features,) normalised stimulus that fades out
     stimulus,  # IN (n_features,) normalised stimulus that fades in
     traces,  # IN (n_units,)
+    late_traces,  # IN (n_units,) or (0,)
     dynamics,  # IN Dynamics
     in_flight,  # IN (delay_steps - 1, n_units)
     scratch,  # OUT Scratch: stimulus, rounded, current, due
 ):
     """Split the logits at the first step into what `sample_spikes` needs."""
-    n_units, gain = traces.shape[0], dynamics.gain
+    n_units, gain, recurrent = traces.shape[0], dynamics.gain, dynamics.recurrent
     base, slope = scratch.stimulus[0, :n_units], scratch.stimulus[1, :n_units]
     high, slope_32 = scratch.rounded[0], scratch.rounded[1]
     current = scratch.current[:n_units]
     project(previous, dynamics.feedforward, base)
     project(stimulus, dynamics.feedforward, slope)
-    project(traces, dynamics.recurrent, current)
+    if late_traces.shape[0] > 0:
+        project(late_traces, recurrent, current)
+        for j in range(n_units):  # a neuron's own spikes are not late
+            current[j] += (traces[j] - late_traces[j]) * recurrent[j, j]
+    else:
+        project(traces, recurrent, current)
     for j in range(n_units):
         slope[j] = gain * (slope[j] - base[j])
         base[j] = gain * base[j] + dynamics.offset[j]
@@ -120,27 +126,31 @@ def step_delay_line(
     step,
     first,  # first and last + 1 of the spikes of this step
     last,
-    n_arrivals,
+    powers,  # IN (n_steps + 1,) decay over 0, 1, ... steps
     dynamics,  # IN Dynamics
+    late_traces,  # INOUT (n_units,) as they will be at the end of the presentation
     in_flight,  # INOUT (delay_steps - 1, n_units)
     scratch,  # INOUT Scratch
 ):
     """Let the spikes arrive that are due, and take in those of this step.
 
-    Returns the new number of arrivals.
+    A spike acts on its own neuron at once, and on the others when it arrives.
     """
+    recurrent, gain, current = dynamics.recurrent, dynamics.gain, scratch.current
     t = step % in_flight.shape[0]
     if scratch.due[t]:
         for k in range(in_flight.shape[1]):
             if in_flight[t, k]:
                 in_flight[t, k] = False
-                scratch.arrivals[n_arrivals, 0], scratch.arrivals[n_arrivals, 1] = step, k
-                n_arrivals += 1
-                deliver_spike(k, 1.0, dynamics.recurrent, dynamics.gain, scratch.current)
+                late_traces[k] += powers[powers.shape[0] - 2 - step]
+                own = current[k]
+                deliver_spike(k, 1.0, recurrent, gain, current)
+                current[k] = own
     scratch.due[t] = last > first
     for e in range(first, last):
-        in_flight[t, scratch.spikes[e, 1]] = True
-    return n_arrivals
+        k = scratch.spikes[e, 1]
+        in_flight[t, k] = True
+        current[k] += gain * recurrent[k, k]
 
 
 @compiled()
@@ -162,18 +172,20 @@ def sample_spikes(
     key,
     clock,  # IN Clock
     dynamics,  # IN Dynamics
+    late_traces,  # INOUT (n_units,) or (0,), as they will be at the end of the presentation
     in_flight,  # INOUT (delay_steps - 1, n_units) row t % (delay_steps - 1): arriving at step t
-    scratch,  # INOUT Scratch as `prepare_logits` left it; spikes and arrivals are written to it
+    scratch,  # INOUT Scratch as `prepare_logits` left it; spikes are written to it
 ):
     """Draw the spikes of a presentation from some step on, as far as there is room.
 
     Windows of steps without a candidate are skipped; a window also ends with the first step in
     which units spike, or delayed spikes arrive. Random numbers are those of the stream `key`, one
     after another. If `one_spike`, only the most probable of several spikes in a step is kept. A
-    spike of step t acts from step t + delay_steps on: it arrives at step t + delay_steps - 1.
+    spike of step t acts on other neurons from step t + delay_steps on: it arrives at step
+    t + delay_steps - 1.
 
-    Returns the step reached, the number of random numbers used, the length of the next window, and
-    the numbers of spikes and of arrivals.
+    Returns the step reached, the number of random numbers used, the length of the next window and
+    the number of spikes.
     """
     # Unpack the named tuples once: numba counts a reference at every access to an array in one,
     # which would cost a fifth of the run time.
@@ -182,9 +194,8 @@ def sample_spikes(
     stimulus, rounded, current = scratch.stimulus, scratch.rounded, scratch.current
     bounds, sums, candidates = scratch.bounds, scratch.sums, scratch.candidates
     spikes, due = scratch.spikes, scratch.due
-    n_spikes, n_arrivals = 0, 0
-    crowded = step
-    while step < fade.shape[0] and max(n_spikes, n_arrivals) <= MAX_SPIKES:
+    n_spikes, crowded = 0, step
+    while step < fade.shape[0] and n_spikes <= MAX_SPIKES:
         n_before, passed = n_spikes, 1
         if clock.delay_steps > 1:
             length = steps_until_arrival(step, min(length, decay_bounds.shape[0] - 1), due)
@@ -225,14 +236,13 @@ def sample_spikes(
         if clock.delay_steps > 1 or n_spikes == n_before:
             rescale(decay, current)
         if clock.delay_steps > 1:
-            n_arrivals = step_delay_line(
-                last, n_before, n_spikes, n_arrivals, dynamics, in_flight, scratch
+            step_delay_line(
+                last, n_before, n_spikes, powers, dynamics, late_traces, in_flight, scratch
             )
         else:
             for e in range(n_before, n_spikes):
                 deliver_spike(spikes[e, 1], decay, recurrent, gain, current)
                 decay = 1.0
-            n_arrivals = n_spikes
         step += passed
         # the next window expects one candidate, if hazards stay
         if n_spikes > n_before or step >= crowded:
@@ -240,7 +250,7 @@ def sample_spikes(
             length = int(min(4.0 * length, 1.0 + length / total))
         else:
             length = max(1, min(length, int(length / total)))
-    return step, number, length, n_spikes, n_arrivals
+    return step, number, length, n_spikes
 
 
 @compiled()
@@ -274,7 +284,7 @@ def add_spikes(
 ):
     """Add the contribution of spikes to the sums over all steps of a presentation.
 
-    A spike that arrives at step t adds a decaying tail to its trace: tails hold the sums of such
+    A spike of step t adds a decaying tail to its trace: tails hold the sums of such
     a tail, weighted by the two stimuli and, for pairs, by the tail of the other trace. Every pair
     is added at its later spike, to one of its two entries.
 
@@ -327,42 +337,37 @@ def present_in_lanes(
     tails,  # IN Tails
     scratch,  # TMP Scratch
     sums,  # INOUT LaneSums
-    spikes,  # OUT (capacity, 3) lane, step, unit of the first spikes; may be empty
-    arrivals,  # OUT (capacity, 3) the same of arriving spikes; may be empty
+    record,  # OUT (capacity, 3) lane, step, unit of the first spikes; may be empty
 ):
     """Present a row to each of some lanes, the weights standing still; sum what learning needs.
 
-    Row r is presentation number first + r of the stream.
-
-    Returns the numbers of spikes and of arrivals.
+    Row r is presentation number first + r of the stream. Returns the number of spikes.
     """
-    n_steps = clock.fade.shape[0]
-    n_spikes, n_arrivals = 0, 0
+    n_steps, powers, n_spikes = clock.fade.shape[0], clock.powers, 0
     for r in range(X.shape[0]):
-        z, wz, in_flight = lanes.traces[r], sums.wz[r], lanes.in_flight[r]
+        z, late, in_flight = lanes.traces[r], lanes.late_traces[r], lanes.in_flight[r]
         normalise(X[r], scale, lanes.stimuli[r])
         if lanes.is_new[r]:
             lanes.previous[r] = lanes.stimuli[r]  # the first stimulus fades from itself
             lanes.is_new[r] = False
-        prepare_logits(lanes.previous[r], lanes.stimuli[r], z, dynamics, in_flight, scratch)
+        prepare_logits(lanes.previous[r], lanes.stimuli[r], z, late, dynamics, in_flight, scratch)
+        rescale(powers[n_steps], late)
         key = stream_key(seed, first + r)
+        wz = sums.wz[r]
         add_initial_traces(z, tails, wz, sums.half_zz)
         step, now, number, length = 0, 0, 0, 1
         while step < n_steps:
-            step, number, length, n_new, n_arrived = sample_spikes(
-                step, number, length, key, clock, dynamics, in_flight, scratch
+            step, number, length, n = sample_spikes(
+                step, number, length, key, clock, dynamics, late, in_flight, scratch
             )
-            for e in range(n_new):
+            for e in range(n):
                 sums.spike_counts[scratch.spikes[e, 1]] += 1
-            n_spikes = write_record(r, n_new, scratch.spikes, n_spikes, spikes)
-            n_arrivals = write_record(r, n_arrived, scratch.arrivals, n_arrivals, arrivals)
-            now = add_spikes(
-                n_arrived, scratch.arrivals, now, tails, clock.powers, z, wz, sums.half_zz
-            )
-        rescale(clock.powers[n_steps - now], z)
+            n_spikes = write_record(r, n, scratch.spikes, n_spikes, record)
+            now = add_spikes(n, scratch.spikes, now, tails, powers, z, wz, sums.half_zz)
+        rescale(powers[n_steps - now], z)
         if clock.delay_steps > 1:
             rotate_delay_line(in_flight, n_steps)
-    return n_spikes, n_arrivals
+    return n_spikes
 
 
 @compiled()
@@ -376,30 +381,27 @@ def present_at_rest(
     scratch,  # TMP Scratch
     in_flight,  # TMP (delay_steps - 1, n_units)
     codes,  # OUT (n_rows, n_units)
-    spikes,  # OUT (capacity, 3) row, step, unit of the first spikes; may be empty
+    record,  # OUT (capacity, 3) row, step, unit of the first spikes; may be empty
 ):
     """Present every row to the network at rest, with the random numbers of its own values.
 
     Returns the number of spikes.
     """
-    n_steps = clock.fade.shape[0]
-    rest = np.zeros(X.shape[1])
-    x = np.empty(X.shape[1])
-    bits = np.empty(X.shape[1])
-    silence = np.zeros(codes.shape[1])
-    n_spikes = 0
+    n_steps, n_units, n_spikes = clock.fade.shape[0], codes.shape[1], 0
+    rest, x, bits = np.zeros(X.shape[1]), np.empty(X.shape[1]), np.empty(X.shape[1])
+    silence, late = np.zeros(n_units), np.zeros(n_units)
     for r in range(X.shape[0]):
         normalise(X[r], scale, x)
         in_flight[:] = False
-        prepare_logits(rest, x, silence, dynamics, in_flight, scratch)
+        prepare_logits(rest, x, silence, silence, dynamics, in_flight, scratch)
         key = row_key(x, bits, seed)
         codes[r] = 0.0
         step, number, length = 0, 0, 1
         while step < n_steps:
-            step, number, length, n_new, _ = sample_spikes(
-                step, number, length, key, clock, dynamics, in_flight, scratch
+            step, number, length, n = sample_spikes(
+                step, number, length, key, clock, dynamics, late, in_flight, scratch
             )
-            for e in range(n_new):
+            for e in range(n):
                 codes[r, scratch.spikes[e, 1]] += code_per_spike
-            n_spikes = write_record(r, n_new, scratch.spikes, n_spikes, spikes)
+            n_spikes = write_record(r, n, scratch.spikes, n_spikes, record)
     return n_spikes
