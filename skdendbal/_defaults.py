@@ -1,7 +1,5 @@
 """What "auto" means: target rate and noise level, chosen by measurement on training data."""
 
-import math
-
 from .settings import Noise
 
 SPIKES_PER_SECOND = 800.0  # of all neurons together
@@ -9,7 +7,7 @@ MAX_RATE = 50.0  # of a neuron in Hz
 MAX_SPIKES_PER_STEP = 0.5  # of all neurons together
 NOISE_TIMES_SPIKES = 0.2  # noise level times the spikes of all neurons in a time constant
 MAX_NOISE = 0.3  # where few neurons spike less often
-NOISE_DELAY = 0.025  # time constants of delay that add as much variance as there is without delay
+HALF_DELAY = 0.25  # time constants of delay at which half of the additional noise is reached
 
 
 def auto_rate(n_components, dt):
@@ -51,5 +49,5 @@ def auto_noise(n_components, rate, tau, extra_delay=0.0):
         In units of the scaled input.
     """
     spikes = n_components * rate * 1e-3 * tau
-    noise = NOISE_TIMES_SPIKES / spikes * math.sqrt(1.0 + extra_delay / (NOISE_DELAY * tau))
-    return max(Noise.RANGE[0], min(noise, MAX_NOISE))
+    growth = 1.0 + extra_delay / (extra_delay + HALF_DELAY * tau)
+    return max(Noise.RANGE[0], min(NOISE_TIMES_SPIKES / spikes * growth, MAX_NOISE))

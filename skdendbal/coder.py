@@ -118,9 +118,9 @@ class DendriticBalanceCoder(
         root mean squared row norm is 1. Larger values make spiking more random and codes less
         sparse; if they are too small, neurons overshoot the input in turn. "auto" divides 0.2 by
         the expected number of spikes of the whole network per time constant, and is at most 0.3.
-        With the other defaults and at least 16 neurons that gives 0.025. A longer `delay`
-        increases it: every 0.025 * `tau` beyond one step adds the same variance once more. A
-        :class:`skdendbal.settings.Noise` also says where the level starts and how it falls.
+        With the other defaults and at least 16 neurons that gives 0.025. A delay of e ms beyond
+        one step multiplies it by ``1 + e / (e + tau / 4)``. A :class:`skdendbal.settings.Noise`
+        also says where the level starts and how it falls.
     dt : float, default=0.25
         Simulation step in ms.
     tau : float, default=10.0

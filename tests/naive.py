@@ -300,17 +300,19 @@ def arguments(settings):
         settings.neuron.homeostasis_rate,
         settings.noise.annealing / (settings.horizon * settings.presentation_time),
         settings.neuron.self_inhibition,
+        settings.delay_steps,
     )
 
 
 def learn_per_step(rule, X, n_test, raster, n_z, dt, tau, n_steps, rho, sigma, sigma_inf, eta_D,
-                   eta_F, eta_Fbar, eta_W, decay, eta_b, eta_s, c, seed):  # fmt: skip
+                   eta_F, eta_Fbar, eta_W, decay, eta_b, eta_s, c, delay_steps, seed):  # fmt: skip
     """A rule, taken literally: every part learns in every step, by explicit Euler steps.
 
-    The bias is scaled; F starts at 0.001 in the learned dendritic rules. Spikes are those of
-    `raster` (n_presentations, n_steps, n_z), or are drawn if that is empty. Learning is off for
-    the last `n_test` stimuli, which continue the stream. Returns the decoder loss over them, F,
-    W^d and D. The code is plain enough for numba to compile it as it is.
+    With a delay, neurons see late traces of one another, and recurrent weights learn from what a
+    neuron sees. The bias is scaled; F starts at 0.001 in the learned dendritic rules. Spikes are
+    those of `raster` (n_presentations, n_steps, n_z), or are drawn if that is empty. Learning is
+    off for the last `n_test` stimuli, which continue the stream. Returns the decoder loss over
+    them, F, W^d and D. The code is plain enough for numba to compile it as it is.
     """
     np.random.seed(seed)
     n_x = X.shape[1]
@@ -319,6 +321,7 @@ def learn_per_step(rule, X, n_test, raster, n_z, dt, tau, n_steps, rho, sigma, s
     Fbar, D = F.copy(), np.zeros((n_x, n_z))
     W, Wd = np.zeros((n_z, n_z)), np.zeros((n_z, n_x, n_z))
     u_dendritic, z = np.zeros((n_z, n_x)), np.zeros(n_z)
+    late, in_flight, now = np.zeros(n_z), np.zeros((delay_steps, n_z)), 0
     b = np.full(n_z, logit(rho * dt)) * sigma**2
     loss = 0.0
     x_old = X[0]
@@ -329,13 +332,14 @@ def learn_per_step(rule, X, n_test, raster, n_z, dt, tau, n_steps, rho, sigma, s
             x = w * X[i] + (1 - w) * x_old
             if rule == "dendritic":
                 W = -F @ D
-            u, w_self = F @ x + W @ z, np.diag(W).copy()
+            w_self = np.diag(W).copy()
+            u = F @ x + W @ late + w_self * (z - late)
             if learned:
                 for j in range(n_z):
                     for m in range(n_x):
-                        v = F[j, m] * x[m]
+                        v = F[j, m] * x[m] + Wd[j, m, j] * (z[j] - late[j])
                         for k in range(n_z):
-                            v += Wd[j, m, k] * z[k]
+                            v += Wd[j, m, k] * late[k]
                         u_dendritic[j, m] = v
                         w_self[j] += Wd[j, m, j]
                 u = u_dendritic.sum(axis=1)
@@ -349,7 +353,9 @@ def learn_per_step(rule, X, n_test, raster, n_z, dt, tau, n_steps, rho, sigma, s
                     F += dt * eta_F * np.outer(z, x - F.T @ z)
                 if rule == "somatic":
                     F += dt * eta_F * (np.outer(z, x) - F * (z**2).reshape(-1, 1))
-                    W -= dt * eta_W * np.outer(u, z)
+                    for j in range(n_z):
+                        for k in range(n_z):
+                            W[j, k] -= dt * eta_W * u[j] * (z[k] if k == j else late[k])
                 if learned:
                     for j in range(n_z):
                         for m in range(n_x):
@@ -363,11 +369,15 @@ def learn_per_step(rule, X, n_test, raster, n_z, dt, tau, n_steps, rho, sigma, s
                             else:
                                 F[j, m] += dt * eta_F * z[j] * (x[m] + (v - f * x[m]) * by_f)
                             for k in range(n_z):
-                                Wd[j, m, k] -= dt * eta_W * (z[k] * v + decay * Wd[j, m, k])
+                                seen = z[k] if k == j else late[k]
+                                Wd[j, m, k] -= dt * eta_W * (seen * v + decay * Wd[j, m, k])
                 D += dt * eta_D * np.outer(x - D @ z, z)
                 b += dt * eta_b * (rho * dt - spikes)
                 sigma += dt * eta_s * (sigma_inf**2 - sigma**2) / sigma
             z = z * np.exp(-dt / tau) + spikes
+            in_flight[now] = spikes
+            now = (now + 1) % delay_steps
+            late = late * np.exp(-dt / tau) + in_flight[now]
             if not learning:
                 loss += ((x - D @ z) ** 2).sum()
         x_old = X[i]

@@ -11,7 +11,8 @@ at the noise that is best for each of them, out of the same values; the figure s
 Both networks share the decoder rule, decoder rate and noise schedule, and have an equal tuning
 budget: both use the published rates. The table shows the median over seeds with its 95 % bootstrap
 interval, and above it the loss of the mean of the data alone. As published, the step of the
-simulation is the delay; with ``--separate``, steps last 0.1 ms and only the spikes arrive later.
+simulation is the delay. With ``--separate``, steps last 0.1 ms and spikes reach the other neurons
+later, while a neuron's own spike resets it at once.
 The folder ``--data`` holds ``olshausen_scenes.npz`` with `images` (10, 512, 512), whitened. ::
 
     python examples/frompapers/scenes_delay.py --scale 0.1 --delays 0.1 0.3 1 3
