@@ -37,15 +37,6 @@ class Sums:
     sum_xz: np.ndarray
     sum_zz: np.ndarray
 
-    def __iadd__(self, other):
-        """Take in the sums over other presentations."""
-        self.n_steps += other.n_steps
-        self.spike_counts += other.spike_counts
-        self.sum_xx += other.sum_xx
-        self.sum_xz += other.sum_xz
-        self.sum_zz += other.sum_zz
-        return self
-
 
 @dataclass
 class Intervals:
@@ -223,15 +214,10 @@ class Batch:
         batch : Batch
             Without any presentation.
         """
-        n_lanes, n_units = settings.batch_size, settings.n_components
-        return cls(
-            settings,
-            settings.few_spikes,
-            settings.rule.needs_intervals,
-            np.zeros(n_units, dtype=np.int64),
-            np.zeros((n_lanes, 2, n_units)),
-            np.zeros((n_lanes, n_units)),
-        )
+        shape = settings.batch_size, settings.n_components
+        counts, sum_wz = np.zeros(shape[1], dtype=np.int64), np.zeros((shape[0], 2, shape[1]))
+        needs_intervals = settings.rule.needs_intervals
+        return cls(settings, settings.few_spikes, needs_intervals, counts, sum_wz, np.zeros(shape))
 
     @property
     def keeps_spikes(self):

@@ -25,8 +25,8 @@ class EarlyStopping:
         Its settings.
     n_samples : int
         Number of rows of a pass.
-    tol : float
-        Relative improvement below which a pass is no better.
+    tol : float or None
+        Relative improvement below which a pass is no better. None: never stop.
     n_iter_no_change : int
         Number of such passes in a row after which to stop.
     """
@@ -40,6 +40,8 @@ class EarlyStopping:
 
     def is_due(self):
         """Tell whether the last passes in a row were all no better than the best before."""
+        if self.tol is None:
+            return False
         curve, now = self.network.record.loss_curve, self.network.n_presentations
         if self.n_points is None and now >= self.end_of_pass - self.n_samples:
             self.n_points = len(curve)

@@ -157,19 +157,9 @@ Constants = namedtuple("Constants", ["clock", "tails", "overlaps"])
 @functools.lru_cache(maxsize=4)  # they take as long to find as a few rows to code
 def _find_constants(n_steps, decay, fading, delay_steps):
     new = np.minimum(1.0, np.arange(1, n_steps + 1) / (fading * n_steps))
-    old = 1.0 - new
-    return Constants(
-        _kernels.Clock(
-            new,
-            np.count_nonzero(new < 1.0),
-            decay ** np.arange(n_steps + 1),
-            _kernels.make_decay_bounds(decay, n_steps),
-            delay_steps,
-        ),
-        _kernels.Tails(
-            tail_sums(new, decay),
-            tail_sums(old, decay),
-            tail_sums(np.ones(n_steps), decay * decay),
-        ),
-        (new @ new, 2.0 * (new @ old), old @ old),
-    )
+    old, always = 1.0 - new, np.ones(n_steps)
+    powers, bounds = decay ** np.arange(n_steps + 1), _kernels.make_decay_bounds(decay, n_steps)
+    clock = _kernels.Clock(new, np.count_nonzero(new < 1.0), powers, bounds, delay_steps)
+    weighted = (new, decay), (old, decay), (always, decay * decay)
+    tails = _kernels.Tails(*(tail_sums(weights, factor) for weights, factor in weighted))
+    return Constants(clock, tails, (new @ new, 2.0 * (new @ old), old @ old))

@@ -415,27 +415,19 @@ class DendriticBalanceCoder(
             block = _block_size(n_samples * max_iter, settings.batch_size)
             n_blocks = math.ceil(n_samples * max_iter / block)
             context = self._init_callback_context(max_subtasks=n_blocks)
-            context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+            about = {"estimator": self, "X": X, "y": y}
+            context.call_on_fit_task_begin(**about)
             order = random_state if self.shuffle else None
-            stopping = None
-            if self.tol is not None:
-                stopping = EarlyStopping(
-                    state, settings, n_samples, self.tol, self.n_iter_no_change
-                )
+            stopping = EarlyStopping(state, settings, n_samples, self.tol, self.n_iter_no_change)
             with self._workers(settings) as apply:
                 for rows in _presentation_order(n_samples, max_iter, block, order):
                     task = context.subcontext(task_name="presentations")
-                    task.call_on_fit_task_begin(estimator=self, X=X, y=y)
+                    task.call_on_fit_task_begin(**about)
                     network.learn(state, settings, as_kernel_array(X[rows]), scale, apply=apply)
-                    if task.call_on_fit_task_end(
-                        estimator=self, X=X, y=y, reconstruction_attributes=attributes
-                    ):
+                    end = task.call_on_fit_task_end(**about, reconstruction_attributes=attributes)
+                    if end or stopping.is_due():
                         break
-                    if stopping and stopping.is_due():
-                        break
-            context.call_on_fit_task_end(
-                estimator=self, X=X, y=y, reconstruction_attributes=attributes
-            )
+            context.call_on_fit_task_end(**about, reconstruction_attributes=attributes)
             vars(self).update(attributes())
             if self.decoder == "refit":
                 self.components_ = self._refit_decoder(X)
@@ -584,13 +576,10 @@ class DendriticBalanceCoder(
         check_is_fitted(self)
         X = self._validate(X)
         n_trials = check_scalar(n_trials, "n_trials", Integral, min_val=1)
+        seed, settings = _draw_seed(check_random_state(random_state)), self._coding_settings()
+        X = as_kernel_array(X)
         return network.simulate(
-            self.network_,
-            self._coding_settings(),
-            as_kernel_array(X),
-            self.scale_,
-            seed=_draw_seed(check_random_state(random_state)),
-            n_trials=n_trials,
+            self.network_, settings, X, self.scale_, seed=seed, n_trials=n_trials
         )
 
     def score(self, X, y=None):

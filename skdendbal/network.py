@@ -325,31 +325,20 @@ def evaluate(network, settings, X, scale=1.0, *, apply=itertools.starmap):
     number = network.n_presentations + -network.n_presentations % settings.batch_size
     dynamics = _make_dynamics(network, settings)
     stream = _make_stream(network, settings, scale)._replace(keeps_spikes=True)
-    n_features, n_units = network.decoder.shape
-    total = Sums(
-        0,
-        np.zeros(n_units, dtype=np.int64),
-        0.0,
-        np.zeros((n_features, n_units)),
-        np.zeros((n_units, n_units)),
-    )
-    spikes = [np.empty(0, SPIKE)]
+    total, spikes = Sums(0, 0, 0.0, np.zeros_like(network.decoder), 0.0), [np.empty(0, SPIKE)]
     for start in range(0, len(X), settings.batch_size):
         rows = X[start : start + settings.batch_size]
         n = len(rows)
         starts = settings.decay * lanes.traces[:n]
-        recorded = []
-        for part, presented in _present(
-            stream, dynamics, lanes, 0, NOT_FORMED, rows, number + start, apply
-        ):
-            recorded.append(np.add(presented.spikes, (part.start, 0, 0)))
-            total.spike_counts += presented.sums.spike_counts
+        parts = _present(stream, dynamics, lanes, 0, NOT_FORMED, rows, number + start, apply)
+        recorded = [np.add(presented.spikes, (part.start, 0, 0)) for part, presented in parts]
         recorded = np.concatenate(recorded)
         # traces that include the spikes of a step: they have decayed once before the first one
         intervals = Intervals.between(recorded, starts, settings.clock, lag=0)
         new, old, fade = lanes.stimuli[:n], lanes.previous[:n], settings.fade
         sum_wz = np.stack([intervals.sum_by_lane(w, 1) for w in (fade, 1.0 - fade)], axis=1)
         total.n_steps += n * settings.n_steps
+        total.spike_counts += np.bincount(recorded[:, 2], minlength=settings.n_components)
         total.sum_xx += sum_of_squares(settings, new, old)
         total.sum_xz += sum_of_products(new, old, sum_wz)
         total.sum_zz += intervals.sum_zz(intervals.traces)
@@ -438,15 +427,8 @@ def _present_lanes(stream, dynamics, lanes, half_zz, X, number):
 
 
 def _make_stream(network, settings, scale):
-    return _Stream(
-        scale,
-        network.seed,
-        settings.clock,
-        settings.tails,
-        forms_zz=False,
-        keeps_spikes=False,
-        spikes_per_row=settings.spikes_per_presentation,
-    )
+    clock, tails, spikes_per_row = settings.clock, settings.tails, settings.spikes_per_presentation
+    return _Stream(scale, network.seed, clock, tails, False, False, spikes_per_row)
 
 
 def _make_dynamics(network, settings):
@@ -611,12 +593,8 @@ def simulate(network, settings, X, scale=1.0, *, seed, n_trials):
 
 def _make_encoder(network, settings, scale):
     """Return a function that presents a few rows to the network at rest."""
-    timing = settings.at_rest
-    dynamics, clock, code_per_spike = (
-        _make_dynamics(network, settings),
-        timing.clock,
-        timing.code_per_spike,
-    )
+    timing, dynamics = settings.at_rest, _make_dynamics(network, settings)
+    clock, code_per_spike = timing.clock, timing.code_per_spike
     scratch = _kernels.make_scratch(settings.n_components, timing.delay_steps)
     in_flight = np.empty((timing.delay_steps - 1, settings.n_components), dtype=bool)
 

@@ -343,6 +343,7 @@ class DendriticSimultaneous(LearnedDendritic):
         intervals = batch.intervals
         n_features, n_units = weights["decoder"].shape
         stretch = max(1, round(_MAX_STRETCH / batch.timing.dt))
+        rates = self.feedforward_rate * dt, self.recurrent_rate * dt
         n_stretches = batch.n_steps / stretch + len(intervals.traces)
         work = n_features * n_units * (n_units * len(intervals.traces) + n_stretches)
         # inputs learn independently: a few at a time, so that Python regains control
@@ -350,20 +351,10 @@ class DendriticSimultaneous(LearnedDendritic):
             np.arange(n_features), min(n_features, 1 + int(work / _kernels.WORK_PER_CALL))
         ):
             _kernels.call_interruptibly(
-                _kernels.learn_simultaneously,
-                intervals.arrays,
-                batch.new,
-                batch.old,
-                batch.timing.clock,
-                stretch,
-                _MIN_DIVISOR,
-                _MAX_FEEDFORWARD,
-                self.feedforward_rate * dt,
-                self.recurrent_rate * dt,
-                features,
-                weights["feedforward"],
-                weights["dendritic"],
-            )
+                _kernels.learn_simultaneously, intervals.arrays, batch.new, batch.old,
+                batch.timing.clock, stretch, _MIN_DIVISOR, _MAX_FEEDFORWARD, rates, features,
+                weights["feedforward"], weights["dendritic"],
+            )  # fmt: skip
 
 
 @dataclass(frozen=True)

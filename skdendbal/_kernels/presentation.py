@@ -26,23 +26,15 @@ MAX_INPUT = 1e100  # inputs are clipped here, so that no product of them overflo
 
 
 @compiled()
-def normalise(
-    row,  # IN (n_features,)
-    scale,
-    x,  # OUT (n_features,)
-):
-    """Divide a row by the scale, clipped to +-MAX_INPUT."""
+def normalise(row, scale, x):
+    """Divide `row` IN (n_features,) by the scale, clipped to +-MAX_INPUT, into `x` OUT."""
     for i in range(row.shape[0]):
         x[i] = min(max(row[i] / scale, -MAX_INPUT), MAX_INPUT)
 
 
 @compiled()
-def project(
-    x,  # IN (n_in,)
-    weights,  # IN (n_in, n_out)
-    out,  # OUT (n_out,)
-):
-    """Out = x @ weights, added up in the order of the inputs."""
+def project(x, weights, out):
+    """Let `out` OUT (n_out,) be `x` IN (n_in,) @ `weights` IN, added up in this order."""
     out[:] = 0.0
     for i in range(x.shape[0]):
         xi = x[i]
@@ -86,35 +78,22 @@ def prepare_logits(
 
 
 @compiled()
-def rescale(
-    factor,
-    values,  # INOUT (n_units,)
-):
-    """Let traces or currents decay."""
+def rescale(factor, values):
+    """Let traces or currents, `values` INOUT (n_units,), decay."""
     for j in range(values.shape[0]):
         values[j] *= factor
 
 
 @compiled(forceinline=True)
-def deliver_spike(
-    unit,
-    decay,
-    recurrent,  # IN (n_units, n_units)
-    gain,
-    current,  # INOUT (n_filled,)
-):
-    """Let the recurrent current decay and add what a spike of a unit adds to it."""
+def deliver_spike(unit, decay, recurrent, gain, current):
+    """Let `current` INOUT (n_filled,) decay and add what a spike of a unit adds to it."""
     for j in range(recurrent.shape[1]):
         current[j] = decay * current[j] + gain * recurrent[unit, j]
 
 
 @compiled(forceinline=True)
-def steps_until_arrival(
-    step,
-    n_steps,
-    due,  # IN (delay_steps - 1,)
-):
-    """Number of steps up to the next one, of at most `n_steps`, in which spikes arrive."""
+def steps_until_arrival(step, n_steps, due):
+    """Return the steps up to the next arrival, at most `n_steps`; `due` is that of Scratch."""
     for t in range(n_steps):
         if due[(step + t) % due.shape[0]]:
             return t + 1
@@ -154,28 +133,15 @@ def step_delay_line(
 
 
 @compiled()
-def rotate_delay_line(
-    in_flight,  # INOUT (n_rows, n_units)
-    n_steps,
-):
-    """Let row 0 be what arrives next, after `n_steps` steps."""
+def rotate_delay_line(in_flight, n_steps):
+    """Let row 0 of `in_flight` INOUT be what arrives next, after `n_steps` steps."""
     before = in_flight.copy()
     for t in range(in_flight.shape[0]):
         in_flight[t] = before[(t + n_steps) % in_flight.shape[0]]
 
 
 @compiled(error_model="numpy")
-def sample_spikes(
-    step,  # first step
-    number,  # of random numbers used so far
-    length,  # of the first window
-    key,
-    clock,  # IN Clock
-    dynamics,  # IN Dynamics
-    late_traces,  # INOUT (n_units,) or (0,), as they will be at the end of the presentation
-    in_flight,  # INOUT (delay_steps - 1, n_units) row t % (delay_steps - 1): arriving at step t
-    scratch,  # INOUT Scratch as `prepare_logits` left it; spikes are written to it
-):
+def sample_spikes(step, number, length, key, clock, dynamics, late_traces, in_flight, scratch):
     """Draw the spikes of a presentation from some step on, as far as there is room.
 
     Windows of steps without a candidate are skipped; a window also ends with the first step in
@@ -184,38 +150,37 @@ def sample_spikes(
     spike of step t acts on other neurons from step t + delay_steps on: it arrives at step
     t + delay_steps - 1.
 
+    `step` is the first step, `number` that of random numbers used so far and `length` that of the
+    first window. `scratch` INOUT is as `prepare_logits` left it, and receives the spikes. Row
+    t % (delay_steps - 1) of `in_flight` INOUT arrives at step t. `late_traces` INOUT are those at
+    the end of the presentation.
+
     Returns the step reached, the number of random numbers used, the length of the next window and
     the number of spikes.
     """
     # Unpack the named tuples once: numba counts a reference at every access to an array in one,
     # which would cost a fifth of the run time.
-    fade, powers, decay_bounds = clock.fade, clock.powers, clock.decay_bounds
+    fade, n_fading, powers, decay_bounds, delay_steps = clock
     recurrent, gain, one_spike = dynamics.recurrent, dynamics.gain, dynamics.one_spike
-    stimulus, rounded, current = scratch.stimulus, scratch.rounded, scratch.current
-    bounds, sums, candidates = scratch.bounds, scratch.sums, scratch.candidates
-    spikes, due = scratch.spikes, scratch.due
+    stimulus, rounded, current, bounds, sums, candidates, spikes, due = scratch
     n_spikes, crowded = 0, step
     while step < fade.shape[0] and n_spikes <= MAX_SPIKES:
         n_before, passed = n_spikes, 1
-        if clock.delay_steps > 1:
+        if delay_steps > 1:
             length = steps_until_arrival(step, min(length, decay_bounds.shape[0] - 1), due)
         length, total, crowded = choose_window(
-            step, length, crowded, fade, clock.n_fading, decay_bounds,
-            rounded, current, bounds, sums,
-        )  # fmt: skip
+            step, length, crowded, fade, n_fading, decay_bounds, rounded, current, bounds, sums
+        )
         if length > 1:
-            number, n_candidates = draw_candidates(
-                number, key, total, length, bounds, sums, candidates
-            )
+            number, n = draw_candidates(number, key, total, length, bounds, sums, candidates)
             number, n_spikes, passed = thin_window(
-                step, number, key, length, n_candidates, candidates,
+                step, number, key, length, n, candidates,
                 fade, powers, stimulus, current, n_spikes, spikes,
             )  # fmt: skip
         else:
             w, unit = fade[step], -1
             total = bound_step(np.float32(w), rounded, current, bounds, sums)
-            if one_spike:
-                # the most probable unit, if it spikes, is all there is to draw
+            if one_spike:  # the most probable unit, if it spikes, is all there is to draw
                 number, unit, is_spike = draw_most_probable(
                     number, key, w, stimulus, current, sums
                 )
@@ -233,9 +198,9 @@ def sample_spikes(
                 fade[last], powers[passed - 1], stimulus, current, n_before, n_spikes, spikes
             )
             n_spikes = n_before + 1
-        if clock.delay_steps > 1 or n_spikes == n_before:
+        if delay_steps > 1 or n_spikes == n_before:
             rescale(decay, current)
-        if clock.delay_steps > 1:
+        if delay_steps > 1:
             step_delay_line(
                 last, n_before, n_spikes, powers, dynamics, late_traces, in_flight, scratch
             )

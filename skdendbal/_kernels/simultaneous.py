@@ -16,8 +16,7 @@ def learn_simultaneously(
     stretch,  # steps evaluated at once
     floor,  # of the feedforward weight by which a recurrent current is divided
     largest,  # bound of feedforward weights
-    feedforward_rate,  # times the step
-    recurrent_rate,  # times the step
+    rates,  # of feedforward and recurrent weights, times the step
     features,  # IN (n,) the inputs whose weights learn
     feedforward,  # INOUT (n_features, n_units)
     dendritic,  # INOUT (n_features, n_units, n_units)
@@ -29,6 +28,7 @@ def learn_simultaneously(
     spike n_features * n_units^2.
     """
     traces, lanes, firsts, stops = intervals
+    feedforward_rate, recurrent_rate = rates
     n_units, fade, decay = feedforward.shape[1], clock.fade, clock.powers[1]
     recurrent = np.empty(n_units)  # W z
     moved = np.empty(n_units)  # W changes by -moved z_0^T

@@ -7,10 +7,28 @@ candidates for spikes, and each becomes one with the probability that the hazard
 So potentials of all units are never formed: a window without a candidate is skipped, and elsewhere
 the logits of candidates suffice.
 
+The functions of this module share their arguments:
+
+- `step` and `n_steps` count steps, `w` is the weight of the new stimulus at a step, `key` the
+  stream of random numbers, and `number` how many of them have been used;
+- `stimulus` IN (2, n_filled): logits under the previous stimulus, and what the new one adds;
+- `rounded` IN (2, n_filled) float32: the same, the first row rounded up;
+- `current` IN (n_filled,): the recurrent part of the logits at the start of the window;
+- `bounds` (2, n_filled) float32: bounds of the hazards at the start of the window, OUT of
+  `bound_step`, and at its end, OUT of `bound_window`; IN elsewhere;
+- `sums` (n_blocks,): sums of these bounds over the steps and the units of a block, likewise;
+- `candidates` (MAX_CANDIDATES, 3): steps into the window, unit, bound of the hazard there; OUT of
+  `draw_candidates`;
+- `spikes` INOUT (capacity, 2): step and unit of the `n_spikes` spikes so far;
+- `fade`, `powers` and `decay_bounds` IN: of the `Clock`.
+
+Units are filled up to whole blocks with units that never spike.
+
 Results must be the same to the bit whether this code was just compiled or loaded from the cache.
 Therefore the order of floating-point operations is fixed (no fastmath), and fused operations are
 written as such. Unsigned indices tell the compiler that none counts from the end, without which it
-does not vectorise.
+does not vectorise. Inlined functions that break out of a loop, or branch between uses of arrays,
+may make numba count references, which takes as long as all else: measure after every change.
 """
 
 import math
@@ -85,13 +103,7 @@ def sum_of_block(typingctx, block, x):
 
 
 @compiled(forceinline=True, error_model="numpy")
-def bound_step(
-    w,  # float32, weight of the new stimulus
-    rounded,  # IN (2, n_filled) float32
-    current,  # IN (n_filled,)
-    bounds,  # OUT (2, n_filled) float32, in row 0
-    sums,  # OUT (n_blocks,)
-):
+def bound_step(w, rounded, current, bounds, sums):
     """Bounds of the hazards of one step; returns their sum."""
     more, less = np.float32(1.0 + ROUNDING), np.float32(1.0 - ROUNDING)
     for j in range(np.uint64(current.shape[0])):
@@ -107,16 +119,7 @@ def bound_step(
 
 
 @compiled(forceinline=True, error_model="numpy")
-def bound_window(
-    w,  # float32, weight of the new stimulus at the first step
-    dw,  # float32, its growth from step to step
-    n_steps,  # length of the window, at least 2
-    decay_bounds,  # IN (longest + 1, 3)
-    rounded,  # IN (2, n_filled) float32
-    current,  # IN (n_filled,)
-    bounds,  # OUT (2, n_filled) float32, at the start and at the end of the window
-    sums,  # OUT (n_blocks,)
-):
+def bound_window(w, dw, n_steps, decay_bounds, rounded, current, bounds, sums):
     """Bounds of the hazards over some steps, linear in between; returns their sum.
 
     A straight line above a logit is found first, then the chord above its hazards.
@@ -143,10 +146,7 @@ def bound_window(
 
 
 @compiled(inline="always")
-def find_block(
-    position,
-    sums,  # IN (n_blocks,)
-):
+def find_block(position, sums):
     """The block in which a position among all bounds lies, and the position in it."""
     k = 0
     while k < sums.shape[0] - 1 and position >= sums[k]:
@@ -156,24 +156,13 @@ def find_block(
 
 
 @compiled(forceinline=True)
-def logit(
-    unit,
-    w,  # weight of the new stimulus
-    decay,  # of the current
-    stimulus,  # IN (2, n_filled)
-    current,  # IN (n_filled,)
-):
+def logit(unit, w, decay, stimulus, current):
     """Logit of a unit."""
     return stimulus[0, unit] + w * stimulus[1, unit] + decay * current[unit]
 
 
 @compiled(forceinline=True)
-def find_most_probable(
-    w,  # weight of the new stimulus
-    stimulus,  # IN (2, n_filled)
-    current,  # IN (n_filled,)
-    sums,  # IN (n_blocks,) of the bounds of the step
-):
+def find_most_probable(w, stimulus, current, sums):
     """The unit that most probably spikes in a step and its logit, or -1 if none is positive."""
     best, highest = -1, 0.0
     for k in range(sums.shape[0]):
@@ -187,18 +176,7 @@ def find_most_probable(
 
 @compiled(forceinline=True, error_model="numpy")
 def thin_step(
-    step,
-    number,  # of random numbers used so far
-    key,
-    total,  # sum of the bounds
-    w,  # weight of the new stimulus
-    silent,  # a unit that does not spike, or -1
-    stimulus,  # IN (2, n_filled)
-    current,  # IN (n_filled,)
-    bounds,  # IN (2, n_filled)
-    sums,  # IN (n_blocks,) of bounds
-    n_spikes,  # so far
-    spikes,  # INOUT (capacity, 2)
+    step, number, key, total, w, silent, stimulus, current, bounds, sums, n_spikes, spikes
 ):
     """Draw the spikes of one step, in the order of units.
 
@@ -228,15 +206,7 @@ def thin_step(
 
 
 @compiled(forceinline=True, error_model="numpy")
-def draw_candidates(
-    number,  # of random numbers used so far
-    key,
-    total,  # sum of the bounds
-    n_steps,  # length of the window
-    bounds,  # IN (2, n_filled)
-    sums,  # IN (n_blocks,) of bounds
-    candidates,  # OUT (MAX_CANDIDATES, 3)
-):
+def draw_candidates(number, key, total, n_steps, bounds, sums, candidates):
     """Draw the candidates of a window and sort them by step and unit.
 
     Returns the new number of random numbers and the number of candidates.
@@ -276,18 +246,18 @@ def draw_candidates(
 
 @compiled(forceinline=True)
 def thin_window(
-    first,  # step
-    number,  # of random numbers used so far
+    first,
+    number,
     key,
-    n_steps,  # length of the window
+    n_steps,
     n_candidates,
-    candidates,  # IN (MAX_CANDIDATES, 3)
-    fade,  # IN (n_steps,)
-    powers,  # IN (n_steps + 1,)
-    stimulus,  # IN (2, n_filled)
-    current,  # IN (n_filled,)
-    n_spikes,  # so far
-    spikes,  # INOUT (capacity, 2)
+    candidates,
+    fade,
+    powers,
+    stimulus,
+    current,
+    n_spikes,
+    spikes,
 ):
     """Draw the spikes of a window up to the end of the first step that has one.
 
@@ -307,15 +277,7 @@ def thin_window(
 
 
 @compiled(forceinline=True)
-def keep_most_probable(
-    w,  # weight of the new stimulus
-    decay,  # of the current, up to the step of these spikes
-    stimulus,  # IN (2, n_filled)
-    current,  # IN (n_filled,)
-    n_before,
-    n_spikes,
-    spikes,  # INOUT (capacity, 2)
-):
+def keep_most_probable(w, decay, stimulus, current, n_before, n_spikes, spikes):
     """Leave one of the spikes of a step."""
     best, highest = spikes[n_before, 1], -math.inf
     for e in range(n_before, n_spikes):
@@ -328,16 +290,7 @@ def keep_most_probable(
 
 @compiled(forceinline=True)
 def choose_window(
-    step,
-    length,  # of the window that is wanted
-    crowded,  # step up to which a longer window has been found to expect too many candidates
-    fade,  # IN (n_steps,)
-    n_fading,  # steps at which that is below 1
-    decay_bounds,  # IN (longest + 1, 3)
-    rounded,  # IN (2, n_filled) float32
-    current,  # IN (n_filled,)
-    bounds,  # OUT (2, n_filled) float32
-    sums,  # OUT (n_blocks,)
+    step, length, crowded, fade, n_fading, decay_bounds, rounded, current, bounds, sums
 ):
     """Bound hazards over a window that is short enough to expect few candidates.
 
@@ -358,14 +311,7 @@ def choose_window(
 
 
 @compiled(forceinline=True)
-def draw_most_probable(
-    number,  # of random numbers used so far
-    key,
-    w,  # weight of the new stimulus
-    stimulus,  # IN (2, n_filled)
-    current,  # IN (n_filled,)
-    sums,  # IN (n_blocks,) of the bounds of the step
-):
+def draw_most_probable(number, key, w, stimulus, current, sums):
     """Draw whether the unit that most probably spikes in a step does.
 
     Returns the new number of random numbers, the unit, or -1 if no logit is positive, and whether
