@@ -73,9 +73,9 @@ class Parameters:
             If there is no such parameter, or a value is out of its range.
         """
         valid = list(self.get_params())
-        for name in params:
-            if name not in valid:
-                raise ValueError(
-                    f"Invalid parameter {name!r} for {self!r}. Valid parameters are: {valid!r}."
-                )
+        unknown = sorted(params.keys() - valid)
+        if unknown:
+            raise ValueError(
+                f"Invalid parameter {unknown[0]!r} for {self!r}. Valid parameters are: {valid!r}."
+            )
         return replace(self, **params)

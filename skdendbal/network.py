@@ -356,17 +356,12 @@ def _present(stream, dynamics, lanes, first, half_zz, X, number, apply):
     stop = first + len(X)
     cuts = [first, *range(first + LANES_PER_PART - first % LANES_PER_PART, stop, LANES_PER_PART)]
     parts = [slice(*cut) for cut in itertools.pairwise([*cuts, stop])]
-    arguments = (
-        (
-            stream,
-            dynamics,
-            _kernels.Lanes(*(each[part] for each in lanes)),
-            half_zz if part.start == first else NOT_FORMED,
-            X[part.start - first : part.stop - first],
-            number + part.start - first,
-        )
-        for part in parts
-    )
+    states = [_kernels.Lanes(*(each[part] for each in lanes)) for part in parts]
+    half_zzs = [half_zz, *[NOT_FORMED] * len(parts)]
+    rows = [X[part.start - first : part.stop - first] for part in parts]
+    numbers = [number + part.start - first for part in parts]
+    same = itertools.repeat(stream), itertools.repeat(dynamics)
+    arguments = zip(*same, states, half_zzs, rows, numbers, strict=False)
     for part, presented in zip(parts, apply(_present_lanes, arguments), strict=True):
         for mine, theirs in zip(lanes, presented.lanes, strict=True):
             mine[part] = theirs
