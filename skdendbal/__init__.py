@@ -1,8 +1,6 @@
 """Spiking networks with dendritic balance as scikit-learn transformers."""
 
-from importlib.metadata import version
-
 from .coder import DendriticBalanceCoder
 
 __all__ = ["DendriticBalanceCoder"]
-__version__ = version("skdendbal")
+__version__ = "0.1.0"

@@ -1,5 +1,6 @@
 """Sums over the steps of presentations: what rules learn from, and what measures need."""
 
+import copy
 import functools
 from dataclasses import dataclass, field
 
@@ -218,6 +219,19 @@ class Batch:
         counts, sum_wz = np.zeros(shape[1], dtype=np.int64), np.zeros((shape[0], 2, shape[1]))
         needs_intervals = settings.rule.needs_intervals
         return cls(settings, settings.few_spikes, needs_intervals, counts, sum_wz, np.zeros(shape))
+
+    def fork(self):
+        """Return a batch in the same state, which can be filled without changing this one.
+
+        Returns
+        -------
+        batch : Batch
+            The other batch.
+        """
+        batch = copy.copy(self)
+        batch.sum_wz, batch.starts = self.sum_wz.copy(), self.starts.copy()
+        batch._spikes = self._spikes.copy()
+        return batch
 
     @property
     def keeps_spikes(self):

@@ -10,6 +10,7 @@ MIN_UPDATES = 10  # fewer do not make a fit
 SILENT_FRACTION = 0.1  # of the target rate, below which a neuron counts as silent
 MAX_BAD_FRACTION = 0.2  # of the neurons may be silent or off the target rate without a warning
 MAX_RATE_RATIO = 2.0  # a rate that is off by more than this factor is off the target
+MAX_SPREAD = 100.0  # of the standard deviations of columns, relative to their median
 MAX_OFFSET = 10.0  # of the mean of rows, in root mean squared deviations from it
 MAX_LOSS_RISE = 1.7  # learning has failed if the loss ends above this multiple of its minimum
 
@@ -72,7 +73,7 @@ def count_silent(firing_rates, rate):
     return int((firing_rates < SILENT_FRACTION * rate).sum())
 
 
-def describe_failure(network, settings, loss_curve, offset=0.0):
+def describe_failure(network, settings, loss_curve, spread=1.0, offset=0.0):
     """Return what went wrong in learning, with its cause and a remedy.
 
     Parameters
@@ -83,6 +84,8 @@ def describe_failure(network, settings, loss_curve, offset=0.0):
         Its settings.
     loss_curve : ndarray of shape (n_points,)
         Decoder loss while the noise fell.
+    spread : float, default=1.0
+        Largest standard deviation of a column of the data, relative to their median.
     offset : float, default=0.0
         Norm of the mean of the data, in root mean squared deviations from it.
 
@@ -127,6 +130,12 @@ def describe_failure(network, settings, loss_curve, offset=0.0):
         return (
             f"The decoder loss rose from {min(losses):.3g} to {losses[-1]:.3g} while the "
             "noise fell: neurons overshoot the input in turn. Raise noise."
+        )
+    if spread > MAX_SPREAD:
+        return (
+            f"The largest standard deviation of a column of X is {spread:.3g} times their median, "
+            "so that few columns take all the spikes. Standardise the columns before, for example "
+            "by StandardScaler."
         )
     if offset > MAX_OFFSET:
         return (

@@ -1,6 +1,6 @@
 """The scikit-learn estimator around the network."""
 
-import copy
+import functools
 import itertools
 import math
 from contextlib import contextmanager
@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 from joblib import effective_n_jobs
+from scipy.sparse import csr_array, issparse
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -59,13 +60,28 @@ except ImportError:  # scikit-learn before 1.9
 
 __all__ = ["DendriticBalanceCoder"]
 
-_MIN_PRESENTATIONS = 40_000  # of a fit with max_iter=None, and default horizon of partial_fit
+_MIN_PRESENTATIONS = 40_000  # of a fit with max_iter=None that does not stop early
+_HORIZON = 4000  # presentations over which the noise falls
 _MAX_CALLBACKS = 100  # during a fit whose blocks are shorter than _MAX_ROWS
-_MAX_ROWS = 1024  # converted to float64 at once
+_MAX_ROWS = 1024  # converted to dense float64 at once
+_MAX_ENTRIES = 1 << 22  # of these rows
+_MAX_FEATURES = 4096  # that have a neuron each with n_components=None
 _SHARES_PER_THREAD = 8  # of the rows to code, as threads are not equally quick
 _MIN_ROWS_PER_SHARE = 8
+_LAST_POINTS = 10  # of the loss curve, whose mean is the loss at the end
 _RIDGE = 1e-3  # penalty of a decoder that is fitted again, relative to the mean square of codes
-_TINY = 1e-12  # for codes that are all zero
+_TINY = 1e-12  # for codes that are all zero, and rows that are all equal
+
+
+def _with_numpy_defaults(method):
+    """Decorate a method so that no :func:`numpy.seterr` of the caller's stops it half way."""
+
+    @functools.wraps(method)
+    def wrapper(*args, **kwargs):
+        with np.errstate(divide="warn", over="warn", invalid="warn", under="ignore"):
+            return method(*args, **kwargs)
+
+    return wrapper
 
 
 class DendriticBalanceCoder(
@@ -84,13 +100,14 @@ class DendriticBalanceCoder(
 
     The parameters come in four groups: what you tune (`n_components`, `rate`,
     `presentation_time`), the model (`learning_rule` to `delay`), learning (`max_iter` to
-    `shuffle`) and running (`random_state`, `n_jobs`).
+    `shuffle`) and running (`sparse_output` to `n_jobs`).
 
     Parameters
     ----------
     n_components : int, default=None
-        Number of neurons n_z. None uses one neuron per feature. A weight update costs
-        O(n_features * n_components^2), or O(n_components^3) if there are fewer features.
+        Number of neurons n_z. None uses one neuron per feature, if there are not too many. A
+        weight update costs O(n_features * n_components^2), or O(n_components^3) if there are fewer
+        features.
     rate : float or "auto", default="auto"
         Target firing rate rho of every neuron in Hz. Higher rates reconstruct better, with less
         sparse codes. "auto" shares 800 spikes per second among all neurons, but gives none more
@@ -129,15 +146,15 @@ class DendriticBalanceCoder(
         Transmission delay of the recurrent connections in ms. It is at least `dt`, is rounded to a
         multiple of it, and is less than `presentation_time`. None is one step.
     max_iter : int, default=None
-        Number of passes over the data in `fit`. None: enough for 40,000 presentations.
+        Largest number of passes over the data in `fit`. None: enough for 40,000 presentations.
     horizon : int, default=None
         Number of presentations over which the noise falls from its initial to its final level.
-        None: all those of a `fit`, or 40,000 for `partial_fit`.
-    tol : float, default=None
+        None: 4000, or all those of a `fit` that has fewer.
+    tol : float, default=0.005
         Relative tolerance for early stopping. `fit` stops when the decoder loss has not improved
         on its best value by at least `tol` (as a fraction) for `n_iter_no_change` passes. Only
-        passes that begin after the horizon count, because the noise still falls before; so
-        `horizon` has to be given. None: never.
+        passes that begin after the horizon count, because the noise still falls before. None:
+        never.
     n_iter_no_change : int, default=5
         Number of passes without improvement after which `fit` stops, see `tol`.
     batch_size : int, default=64
@@ -157,6 +174,8 @@ class DendriticBalanceCoder(
         all the spikes. Subtract a mean that is much larger than the deviations from it.
     shuffle : bool, default=True
         Whether `fit` presents the rows in a new random order in every pass.
+    sparse_output : bool, default=False
+        Whether `transform` returns a sparse matrix in CSR format.
     random_state : int, RandomState instance or None, default=None
         Source of the seed of the network's random numbers and of the order of presentation.
     n_jobs : int, default=None
@@ -189,6 +208,10 @@ class DendriticBalanceCoder(
     loss_curve_ : ndarray of shape (n_points,)
         Decoder loss while learning, about 100 points over the horizon: half the mean squared error
         of an entry of the scaled input, as read from the traces before the spikes of a step.
+    n_presentations_ : int
+        Number of stimuli presented so far.
+    noise_level_ : float
+        Noise level sigma now. It falls over the horizon, ``settings_.horizon`` presentations.
     n_silent_units_ : int
         Number of neurons whose firing rate is below a tenth of the target. Their thresholds keep
         falling while the network learns, until they fire: more presentations revive them, by
@@ -277,6 +300,7 @@ class DendriticBalanceCoder(
         "decoder": [StrOptions({"online", "refit"})],
         "input_scale": [Interval(Real, 0, np.inf, closed="neither"), StrOptions({"auto"})],
         "shuffle": ["boolean"],
+        "sparse_output": ["boolean"],
         "random_state": ["random_state"],
         "n_jobs": [
             Interval(Integral, 1, None, closed="left"),
@@ -302,7 +326,7 @@ class DendriticBalanceCoder(
         # learning
         max_iter=None,
         horizon=None,
-        tol=None,
+        tol=0.005,
         n_iter_no_change=5,
         batch_size=64,
         learning_rate=1.0,
@@ -310,6 +334,7 @@ class DendriticBalanceCoder(
         input_scale="auto",
         shuffle=True,
         # running
+        sparse_output=False,
         random_state=None,
         n_jobs=None,
     ):
@@ -331,6 +356,7 @@ class DendriticBalanceCoder(
         self.decoder = decoder
         self.input_scale = input_scale
         self.shuffle = shuffle
+        self.sparse_output = sparse_output
         self.random_state = random_state
         self.n_jobs = n_jobs
 
@@ -367,6 +393,7 @@ class DendriticBalanceCoder(
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @_with_numpy_defaults
     def fit(self, X, y=None):
         """Learn from X, starting anew.
 
@@ -385,24 +412,25 @@ class DendriticBalanceCoder(
         Raises
         ------
         ValueError
-            If `X` is not a finite, dense, numeric 2d array with at least one row and one
+            If `X` is not a finite, numeric 2d array or sparse matrix with at least one row and one
             feature, has negative values that the learning rule cannot take, or if parameters are
             out of range or contradict each other.
         MemoryError
-            If the weights of a learned dendritic rule do not fit into the memory of the machine.
+            If the network does not fit into the memory of the machine.
 
         Warns
         -----
         ConvergenceWarning
             If weights were hardly updated, learning ended before the horizon, neurons are silent
-            or miss their target rate, the loss rose while the noise fell, or `X` is the sum of a
-            large constant row and small deviations.
+            or miss their target rate, the loss rose while the noise fell, columns of `X` differ
+            much in scale, or `X` is the sum of a large constant row and small deviations.
         """
         with _atomic(self):
             X = self._validate(X, reset=True)
             n_samples, n_features = X.shape
             max_iter = self.max_iter or math.ceil(_MIN_PRESENTATIONS / n_samples)
-            settings = self._make_settings(n_features, self.horizon or n_samples * max_iter)
+            horizon = self.horizon or min(_HORIZON, n_samples * max_iter)
+            settings = self._make_settings(n_features, horizon)
             random_state = check_random_state(self.random_state)
             moments = _moments(X)
             scale = self._find_scale(moments)
@@ -410,9 +438,10 @@ class DendriticBalanceCoder(
 
             def attributes():
                 n_iter = math.ceil(state.n_presentations / n_samples)
-                return self._fitted(copy.deepcopy(state), settings, scale, n_iter)
+                return self._fitted(state.fork(), settings, scale, n_iter)
 
-            block = _block_size(n_samples * max_iter, settings.batch_size)
+            size = _rows_at_once(n_features)
+            block = _block_size(n_samples * max_iter, settings.batch_size, size)
             n_blocks = math.ceil(n_samples * max_iter / block)
             context = self._init_callback_context(max_subtasks=n_blocks)
             about = {"estimator": self, "X": X, "y": y}
@@ -423,7 +452,7 @@ class DendriticBalanceCoder(
                 for rows in _presentation_order(n_samples, max_iter, block, order):
                     task = context.subcontext(task_name="presentations")
                     task.call_on_fit_task_begin(**about)
-                    network.learn(state, settings, as_kernel_array(X[rows]), scale, apply=apply)
+                    network.learn(state, settings, _rows(X, rows), scale, apply=apply)
                     end = task.call_on_fit_task_end(**about, reconstruction_attributes=attributes)
                     if end or stopping.is_due():
                         break
@@ -431,11 +460,12 @@ class DendriticBalanceCoder(
             vars(self).update(attributes())
             if self.decoder == "refit":
                 self.components_ = self._refit_decoder(X)
-        offset = _offset(moments)
-        warn(describe_failure(state, settings, self.loss_curve_, offset), stacklevel=3)
+            spread, offset = _spread_of_scales(moments), _offset(moments)
+            failure = describe_failure(state, settings, self.loss_curve_, spread, offset)
+            warn(failure, stacklevel=4)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @_with_numpy_defaults
     def partial_fit(self, X, y=None):
         """Go on learning: present the rows of X once, in their order.
 
@@ -466,32 +496,36 @@ class DendriticBalanceCoder(
         Warns
         -----
         ConvergenceWarning
-            As in `fit` but for the last cause, once the horizon is over.
+            As in `fit` but for the last two causes, once the horizon is over.
         """
         with _atomic(self):
             is_first = not self.__sklearn_is_fitted__()
+            if is_first:
+                self._validate_params()
             X = self._validate(X, reset=is_first)
-            horizon = self.horizon or _MIN_PRESENTATIONS
+            horizon = self.horizon or _HORIZON
             if is_first:
                 settings = self._make_settings(X.shape[1], horizon)
                 seed = _draw_seed(check_random_state(self.random_state))
                 state, n_iter = network.initialise(settings, X.shape[1], seed), 1
             else:
-                self._validate_params()  # they may have been set since
-                settings = self._make_settings(X.shape[1], horizon)
-                self._check_change(settings)
-                state, n_iter = copy.deepcopy(self.network_), self.n_iter_ + 1
+                settings = self._change_settings(horizon)
+                state, n_iter = self.network_.fork(), self.n_iter_ + 1
             scale = self._find_scale(_moments(X)) if state.is_blank else self.scale_
             with self._workers(settings) as apply:
-                for rows in gen_batches(len(X), _MAX_ROWS):
-                    network.learn(state, settings, as_kernel_array(X[rows]), scale, apply=apply)
-            vars(self).update(self._fitted(state, settings, scale, n_iter))
-        if state.n_presentations >= horizon:
-            # the loss may rise later for many reasons: other data, rates or noise
-            loss_curve = self.loss_curve_[: settings.points_per_horizon]
-            warn(describe_failure(state, settings, loss_curve), stacklevel=3)
+                for _, rows in _blocks(X):
+                    network.learn(state, settings, rows, scale, apply=apply)
+            if is_first or state.n_updates > self.n_steps_:
+                vars(self).update(self._fitted(state, settings, scale, n_iter))
+            else:  # nothing else has changed
+                vars(self).update(n_iter_=n_iter, network_=state, settings_=settings)
+            if state.n_presentations >= horizon:
+                # the loss may rise later for many reasons: other data, rates or noise
+                loss_curve = self.loss_curve_[: settings.points_per_horizon]
+                warn(describe_failure(state, settings, loss_curve), stacklevel=3)
         return self
 
+    @_with_numpy_defaults
     def transform(self, X):
         """Code every row of X by the firing rates it evokes.
 
@@ -502,8 +536,8 @@ class DendriticBalanceCoder(
 
         Returns
         -------
-        codes : ndarray of shape (n_samples, n_components)
-            Firing rates in spikes per time constant, not negative.
+        codes : ndarray or sparse matrix of shape (n_samples, n_components)
+            Firing rates in spikes per time constant, not negative. See `sparse_output`.
 
         Raises
         ------
@@ -513,8 +547,10 @@ class DendriticBalanceCoder(
             If `X` is not finite or has another number of features than in `fit`.
         """
         check_is_fitted(self)
-        return self._encode(self._validate(X))
+        codes = self._encode(self._validate(X))
+        return csr_array(codes) if self.sparse_output else codes
 
+    @_with_numpy_defaults
     def inverse_transform(self, X):
         """Reconstruct data from codes: ``X @ components_``.
 
@@ -536,14 +572,15 @@ class DendriticBalanceCoder(
             If `X` has another number of columns than there are components.
         """
         check_is_fitted(self)
-        X = check_array(X, dtype=[np.float64, np.float32], input_name="X")
+        X = check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32], input_name="X")
         if X.shape[1] != len(self.components_):
             raise ValueError(
                 f"X has {X.shape[1]} columns, but {type(self).__name__} has "
                 f"{len(self.components_)} components: pass codes as transform returns them."
             )
-        return (X @ self.components_).astype(X.dtype, copy=False)
+        return np.asarray(X @ self.components_).astype(X.dtype, copy=False)
 
+    @_with_numpy_defaults
     def simulate(self, X, *, n_trials=1, random_state=None):
         """Return the spikes that every row of X evokes, in repeated trials with fresh noise.
 
@@ -577,11 +614,18 @@ class DendriticBalanceCoder(
         X = self._validate(X)
         n_trials = check_scalar(n_trials, "n_trials", Integral, min_val=1)
         seed, settings = _draw_seed(check_random_state(random_state)), self._coding_settings()
-        X = as_kernel_array(X)
-        return network.simulate(
-            self.network_, settings, X, self.scale_, seed=seed, n_trials=n_trials
-        )
+        self._warn_if_untrained()
+        spikes = []
+        for start, rows in _blocks(X):
+            spikes.append(
+                network.simulate(
+                    self.network_, settings, rows, self.scale_, seed=seed, n_trials=n_trials
+                )
+            )
+            spikes[-1]["row"] += start
+        return np.concatenate(spikes)
 
+    @_with_numpy_defaults
     def score(self, X, y=None):
         """Explained variance of the reconstruction, pooled over features.
 
@@ -608,14 +652,72 @@ class DendriticBalanceCoder(
             If `X` is not finite or has another number of features than in `fit`.
         """
         check_is_fitted(self)
-        X = as_kernel_array(self._validate(X))
+        X = self._validate(X)
+        codes = self._encode(X)
         exponent = max(_exponent(X), _exponent(self.components_))
-        scaled = np.ldexp(X, -exponent)
-        errors = scaled - self._encode(X) @ np.ldexp(self.components_, -exponent)
-        deviations = scaled - scaled[0]  # exactly zero where all rows are equal
-        deviations -= deviations.mean(axis=0)
-        sse, ss = np.vdot(errors, errors), np.vdot(deviations, deviations)
+        components = np.ldexp(self.components_, -exponent)
+        first = np.ldexp(_rows(X, slice(1)), -exponent)  # its equals deviate by exactly zero
+        mean = sum((np.ldexp(x, -exponent) - first).sum(axis=0) for _, x in _blocks(X)) / len(
+            codes
+        )
+        sse, ss = 0.0, 0.0
+        for start, x in _blocks(X):
+            x = np.ldexp(x, -exponent)
+            errors, deviations = x - codes[start : start + len(x)] @ components, x - first - mean
+            sse, ss = sse + np.vdot(errors, errors), ss + np.vdot(deviations, deviations)
         return float(1.0 - sse / ss) if ss > 0.0 else float(sse == 0.0)
+
+    @_with_numpy_defaults
+    def score_samples(self, X):
+        """Log-likelihood of every row under Gaussian noise around its reconstruction.
+
+        A row x with the code c is taken to be drawn from ``N(c @ components_, v I)``, where v is
+        `noise_variance_`. Rows unlike those of the training data are unlikely.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        log_likelihoods : ndarray of shape (n_samples,)
+            Log-likelihood of each row, in nats.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `X` is not finite or has another number of features than in `fit`.
+        """
+        check_is_fitted(self)
+        X = self._validate(X)
+        codes, components = self._encode(X), self.components_ / self.scale_
+        variance = max(self.noise_variance_ / self.scale_**2, _TINY)
+        constant = -X.shape[1] * (math.log(2.0 * math.pi * variance) / 2.0 + math.log(self.scale_))
+        result = np.empty(len(codes))
+        for start, x in _blocks(X):
+            errors = x / self.scale_ - codes[start : start + len(x)] @ components
+            result[start : start + len(x)] = (
+                constant - np.square(errors).sum(axis=1) / variance / 2
+            )
+        return result
+
+    @property
+    def noise_variance_(self):
+        """Mean squared error of an entry of X as read out in the last stretch of learning."""
+        return 2.0 * float(np.mean(self.loss_curve_[-_LAST_POINTS:])) * self.scale_**2
+
+    @property
+    def n_presentations_(self):
+        """Number of stimuli presented so far."""
+        return self.network_.n_presentations
+
+    @property
+    def noise_level_(self):
+        """Noise level now."""
+        return math.sqrt(self.network_.variance)
 
     @property
     def weights_(self):
@@ -635,6 +737,7 @@ class DendriticBalanceCoder(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.input_tags.sparse = True
         tags.input_tags.positive_only = _is_non_negative(self.learning_rule)
         return tags
 
@@ -644,7 +747,7 @@ class DendriticBalanceCoder(
 
     def _validate(self, X, *, reset=False):
         if reset or not self._is_valid(X):
-            X = validate_data(self, X, dtype=[np.float64, np.float32], reset=reset)
+            X = validate_data(self, X, accept_sparse="csr", dtype=_dtypes_to_keep(X), reset=reset)
         rule = self.learning_rule if reset else self.settings_.rule
         if _is_non_negative(rule) and X.min() < 0:
             raise ValueError(
@@ -671,7 +774,16 @@ class DendriticBalanceCoder(
         check_times(self.dt, self.presentation_time, self.delay)
         rule = _as_rule(self.learning_rule).scale_rates(self.learning_rate)
         neuron, noise = _as_neuron(self.neuron), _as_noise(self.noise)
-        n_components = n_features if self.n_components is None else self.n_components
+        n_components = self.n_components
+        if n_components is None:
+            n_components = n_features
+            if n_features > _MAX_FEATURES:
+                n_bytes = network.count_bytes(n_features, n_features, self.batch_size)
+                raise ValueError(
+                    f"n_components=None stands for one neuron for each of {n_features} features, "
+                    f"which would take {n_bytes / 2**30:.1f} GiB of memory and hours to learn: "
+                    "give n_components, for example 256."
+                )
         rate = self.rate
         if rate == "auto":
             rate = auto_rate(n_components, self.dt)
@@ -711,6 +823,17 @@ class DendriticBalanceCoder(
         check_times(settings.dt, self.presentation_time, settings.delay)
         return replace(settings, presentation_time=float(self.presentation_time))
 
+    def _change_settings(self, horizon):
+        """Return the settings with which a stream goes on: parameters may have been set since."""
+        params = [getattr(self, name) for name in _parameter_names(type(self))]
+        if params == self._stream_params_:
+            return self.settings_
+        self._validate_params()
+        settings = self._make_settings(self.n_features_in_, horizon)
+        self._check_change(settings)
+        self._stream_params_ = params
+        return settings
+
     def _check_change(self, settings):
         """Refuse changes that the network learned so far cannot follow."""
         old = self.settings_
@@ -736,28 +859,38 @@ class DendriticBalanceCoder(
     def _find_scale(self, moments):
         if self.input_scale != "auto":
             return float(self.input_scale)
-        _, square, exponent = moments
+        *_, square, exponent = moments
         with np.errstate(over="ignore"):
             scale = float(np.ldexp(np.sqrt(square), exponent))
         return min(scale, np.finfo(np.float64).max) if scale > 0.0 else 1.0
 
+    def _warn_if_untrained(self):
+        if self.n_steps_ == 0:
+            warn(
+                f"No weights have been learned yet: they are updated when a batch of "
+                f"batch_size={self.settings_.batch_size} rows is full. Present more rows.",
+                stacklevel=6,
+            )
+
     def _encode(self, X):
-        """Return the codes of rows that are valid."""
-        codes = np.empty((len(X), len(self.components_)), dtype=X.dtype)
+        """Return the dense codes of rows that are valid."""
+        n_rows, n_components = X.shape[0], len(self.components_)
+        codes = np.empty((n_rows, n_components), dtype=_code_dtype(X))
         settings = self._coding_settings()
+        self._warn_if_untrained()
 
         def encode_rows(start, stop):
-            rows = as_kernel_array(X[start:stop])
-            out = np.empty((stop - start, codes.shape[1]))
+            rows = _rows(X, slice(start, stop))
+            out = np.empty((stop - start, n_components))
             network.encode(self.network_, settings, rows, self.scale_, seed=self.seed_, out=out)
             codes[start:stop] = out
 
-        n_jobs = min(effective_n_jobs(self.n_jobs), len(X))
-        size = _MAX_ROWS
+        n_jobs = min(effective_n_jobs(self.n_jobs), n_rows)
+        size = _rows_at_once(X.shape[1])
         if n_jobs > 1:
-            share = math.ceil(len(X) / n_jobs / _SHARES_PER_THREAD)
+            share = math.ceil(n_rows / n_jobs / _SHARES_PER_THREAD)
             size = min(size, max(_MIN_ROWS_PER_SHARE, share))
-        cuts = [*range(0, len(X), size), len(X)]
+        cuts = [*range(0, n_rows, size), n_rows]
         with threads(n_jobs) as apply:
             for _ in apply(encode_rows, itertools.pairwise(cuts)):
                 pass
@@ -769,8 +902,7 @@ class DendriticBalanceCoder(
         n_components, n_features = self.components_.shape
         sum_zz = np.zeros((n_components, n_components))
         sum_zx = np.zeros((n_components, n_features))
-        for rows in gen_batches(len(X), _MAX_ROWS):
-            x = as_kernel_array(X[rows])
+        for _, x in _blocks(X):
             codes = self._encode(x)
             sum_zz += codes.T @ codes
             sum_zx += codes.T @ (x / self.scale_)
@@ -798,7 +930,13 @@ class DendriticBalanceCoder(
             "to_hz_": 1e3 / settings.trace_per_spike / settings.dt,
             "network_": state,
             "settings_": settings,
+            "_stream_params_": None,
         }
+
+
+@functools.cache
+def _parameter_names(cls):
+    return cls._get_param_names()
 
 
 def _as_rule(value):
@@ -840,21 +978,63 @@ def _exponent(X):
 
 
 def _moments(X):
-    """Return mean and mean squared norm of rows, divided by a power of two; its exponent."""
+    """Return sums of rows and of their squares by column, divided by powers of two; the exponent.
+
+    The third is the sum of all squares.
+    """
     exponent = _exponent(X)
-    total, square = 0.0, 0.0
-    for rows in gen_batches(len(X), _MAX_ROWS):
-        x = np.ldexp(as_kernel_array(X[rows]), -exponent)
-        total, square = total + x.sum(axis=0), square + np.square(x).sum()
-    return total / len(X), square / len(X), exponent
+    total, squares, square = 0.0, 0.0, 0.0
+    for _, x in _blocks(X):
+        x = np.ldexp(x, -exponent)
+        total = total + x.sum(axis=0)
+        np.square(x, out=x)
+        squares, square = squares + x.sum(axis=0), square + x.sum()
+    n_rows = X.shape[0]
+    return total / n_rows, squares / n_rows, square / n_rows, exponent
 
 
 def _offset(moments):
     """Return the norm of the mean row, in root mean squared deviations from it."""
-    mean, square, _ = moments
+    mean, _, square, _ = moments
     offset = np.vdot(mean, mean)
     variance = square - offset
     return math.sqrt(offset / variance) if variance > _TINY * offset else 0.0  # equal rows
+
+
+def _spread_of_scales(moments):
+    """Return the largest standard deviation of a column, relative to their median."""
+    mean, squares, *_ = moments
+    variances = squares - mean**2
+    variances = variances[variances > _TINY * squares]  # without constant columns
+    return math.sqrt(variances.max() / np.median(variances)) if len(variances) > 0 else 1.0
+
+
+def _rows_at_once(n_features):
+    """Return the number of rows that are converted to dense float64 at once."""
+    return max(1, min(_MAX_ROWS, _MAX_ENTRIES // n_features))
+
+
+def _rows(X, which):
+    """Return some rows as kernels take them: dense, float64."""
+    rows = X[which]
+    return as_kernel_array(rows.toarray() if issparse(rows) else rows)
+
+
+def _blocks(X):
+    """Yield the rows in blocks as kernels take them, each with the number of its first row."""
+    size = _rows_at_once(X.shape[1])
+    for start in range(0, X.shape[0], size):
+        yield start, _rows(X, slice(start, start + size))
+
+
+def _dtypes_to_keep(X):
+    """Return what the dtype of validated data may be; other kinds become float64 as a whole."""
+    is_array = isinstance(X, np.ndarray) or issparse(X)
+    return None if is_array and X.dtype.kind in "buif" else [np.float64, np.float32]
+
+
+def _code_dtype(X):
+    return np.float32 if X.dtype == np.float32 else np.float64
 
 
 def _is_non_negative(rule):
@@ -866,10 +1046,10 @@ def _draw_seed(random_state):
     return int(random_state.randint(np.iinfo(np.int32).max))
 
 
-def _block_size(n_presentations, batch_size):
-    """Return the number of rows to learn between callbacks: whole batches, up to _MAX_ROWS."""
+def _block_size(n_presentations, batch_size, max_rows):
+    """Return the number of rows to learn between callbacks: whole batches, up to `max_rows`."""
     n_batches = math.ceil(n_presentations / batch_size)
-    return batch_size * max(1, min(_MAX_ROWS // batch_size, math.ceil(n_batches / _MAX_CALLBACKS)))
+    return batch_size * max(1, min(max_rows // batch_size, math.ceil(n_batches / _MAX_CALLBACKS)))
 
 
 def _presentation_order(n_samples, n_iter, size, random_state):

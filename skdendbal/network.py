@@ -13,6 +13,7 @@ learning rates in 1/ms, the target firing rate in Hz. What estimators call n_com
 number of units here.
 """
 
+import copy
 import itertools
 import math
 from collections import namedtuple
@@ -31,6 +32,7 @@ from ._batch import (
     sum_of_squares,
 )
 from ._implicit import follow
+from ._memory import check_memory
 from ._parallel import OneBlasThread, as_kernel_array, as_writable
 from .settings import Neuron, Noise, Settings
 
@@ -44,6 +46,7 @@ __all__ = [
     "Noise",
     "Settings",
     "Sums",
+    "count_bytes",
     "encode",
     "evaluate",
     "initialise",
@@ -52,7 +55,7 @@ __all__ = [
     "simulate",
 ]
 
-_RATE_WINDOW = 0.05  # part of the horizon over which firing rates are averaged
+_RATE_WINDOW = 500  # presentations over which firing rates are averaged, or 5 % of the horizon
 _NOT_RECORDED = np.empty((0, 3), dtype=np.int64)
 SPIKE = np.dtype(
     [("row", np.int64), ("trial", np.int64), ("time", np.float64), ("unit", np.int64)]
@@ -123,7 +126,8 @@ class LearningRecord:
         n_updates : int
             Number of weight updates so far.
         """
-        kept = math.exp(-settings.batch_size / settings.horizon / _RATE_WINDOW)
+        window = max(_RATE_WINDOW, settings.horizon / 20)
+        kept = math.exp(-settings.batch_size / window)
         self.spikes = kept * self.spikes + batch.spike_counts
         self.time = kept * self.time + batch.n_steps * settings.dt
         self.error += error
@@ -163,6 +167,8 @@ class Network:
         Number of weight updates.
     progress : float, default=0.0
         Part of the horizon that is over.
+    shares_weights : bool, default=False
+        Whether another network has the same arrays as weights: they are copied before they learn.
     """
 
     weights: dict
@@ -175,6 +181,7 @@ class Network:
     n_presentations: int = 0
     n_updates: int = 0
     progress: float = 0.0
+    shares_weights: bool = False
 
     @property
     def decoder(self):
@@ -193,6 +200,45 @@ class Network:
             each.any() for each in (self.decoder, self.lanes.previous, self.lanes.stimuli)
         )
 
+    def fork(self):
+        """Return a network in the same state, which learns on without changing this one.
+
+        Weights are copied by the network of the two that learns first, the state of lanes now.
+
+        Returns
+        -------
+        network : Network
+            The other network.
+        """
+        self.shares_weights = True
+        network = copy.copy(self)
+        network.lanes = _kernels.Lanes(*(each.copy() for each in self.lanes))
+        network.record = copy.copy(self.record)
+        network.record.loss_curve = self.record.loss_curve.copy()
+        network.batch = None if self.batch is None else self.batch.fork()
+        return network
+
+
+def count_bytes(n_features, n_components, batch_size):
+    """Return about how much memory a network needs while it learns, without weights of rules.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of inputs.
+    n_components : int
+        Number of neurons.
+    batch_size : int
+        Number of lanes.
+
+    Returns
+    -------
+    n_bytes : int
+        Size of weights, sums over a batch and the state of all lanes.
+    """
+    weights = 4 * n_features * n_components + 6 * n_components**2
+    return 8 * (weights + batch_size * (2 * n_features + 4 * n_components))
+
 
 def initialise(settings, n_features, seed):
     """Return a network that knows nothing: zero weights, biases at the target rate.
@@ -210,8 +256,18 @@ def initialise(settings, n_features, seed):
     -------
     network : Network
         At rest, before its first stimulus.
+
+    Raises
+    ------
+    MemoryError
+        If it does not fit into the memory of the machine.
     """
     n, n_lanes = settings.n_components, settings.batch_size
+    check_memory(
+        count_bytes(n_features, n, n_lanes),
+        f"n_components={n} neurons with {n_features} features and batch_size={n_lanes}",
+        "Lower n_components or batch_size.",
+    )
     variance = settings.noise.level(0.0) ** 2
     bias = _kernels.logit_of_probability(settings.spike_probability)
     return Network(
@@ -235,7 +291,6 @@ def initialise(settings, n_features, seed):
     )
 
 
-@OneBlasThread()
 def learn(network, settings, X, scale=1.0, *, record=False, apply=itertools.starmap):
     """Learn from a stream of stimuli, each fading in from the one before it on its lane.
 
@@ -261,6 +316,17 @@ def learn(network, settings, X, scale=1.0, *, record=False, apply=itertools.star
         Structured array of row (of X), trial (0), time (ms from the row's onset) and unit.
     """
     _check_delay(network, settings)
+    n_waiting = 0 if network.batch is None else network.batch.n_lanes
+    if n_waiting + len(X) < settings.batch_size:  # no batch is completed, no weight updated
+        return _learn_rows(network, settings, X, scale, record, apply)
+    with OneBlasThread():
+        spikes = _learn_rows(network, settings, X, scale, record, apply)
+    _check_finite(network, settings.rule)
+    return spikes
+
+
+def _learn_rows(network, settings, X, scale, record, apply):
+    """Do what `learn` does, which limits BLAS to one thread."""
     stream = _make_stream(network, settings, scale)
     lanes, spikes = network.lanes, [np.empty(0, SPIKE)]
     start = 0
@@ -290,7 +356,6 @@ def learn(network, settings, X, scale=1.0, *, record=False, apply=itertools.star
             _learn_from_batch(network, settings, batch)
             lanes.previous[:] = batch.new
             network.batch = None
-    _check_finite(network, settings.rule)
     return np.concatenate(spikes) if record else None
 
 
@@ -481,10 +546,13 @@ def learn_decoder(decoder, batch, rate, decay=0.0):
 def _learn_from_batch(network, settings, batch):
     """Move weights, biases and noise by the sums over a batch; keep the records."""
     rule = settings.rule
+    if network.shares_weights:
+        network.weights = copy.deepcopy(network.weights)
+        network.shares_weights = False
     decay = rule.decoder_decay * settings.trace_variance
     error = learn_decoder(network.decoder, batch, rule.decoder_rate * settings.dt, decay)
     rule.update(network.weights, batch, settings.dt)
-    network.bias += _homeostasis(network, settings, batch)
+    network.bias = network.bias + _homeostasis(network, settings, batch)
     network.n_updates += 1
     network.progress += settings.batch_size / settings.horizon
     network.variance = settings.noise.level(network.progress) ** 2
@@ -512,6 +580,8 @@ def _homeostasis(network, settings, batch):
 def _check_finite(network, rule):
     """Refuse what a rule of a user's own may have left, from which nothing recovers."""
     bad = [name for name, values in network.weights.items() if not np.isfinite(values).all()]
+    if bad and not np.isfinite(network.lanes.stimuli).all():
+        raise ValueError("Input X contains NaN, although it was assumed to be finite.")
     if bad:
         raise FloatingPointError(
             f"{type(rule).__name__}.update left values in weights {bad} that are not finite: "

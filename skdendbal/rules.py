@@ -5,7 +5,6 @@ within a batch, so that most rules need only sums over its steps: of x z^T and o
 rates are in 1/ms. `RULES` is the table of rules by name.
 """
 
-import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from numbers import Real
@@ -16,6 +15,7 @@ from sklearn.utils._param_validation import Interval
 
 from . import _kernels
 from ._implicit import balance_dendrites, balance_soma
+from ._memory import check_memory
 from ._parameters import Parameters
 
 __all__ = [
@@ -183,7 +183,12 @@ class LearnedDendritic(Rule):
     _parameter_constraints: ClassVar[dict] = {"feedforward_rate": _RATE, "recurrent_rate": _RATE}
 
     def initialise(self, n_features, n_components, random_state):
-        _check_memory(n_features, n_components)
+        check_memory(
+            4 * 8 * n_features * n_components**2,
+            "Learned dendritic weights, n_features * n_components^2 = "
+            f"{n_features} * {n_components}^2 numbers,",
+            'Lower n_components, or use learning_rule="dendritic", which needs no such weights.',
+        )
         return {
             "feedforward": np.full((n_features, n_components), self.initial_feedforward),
             "dendritic": np.zeros((n_features, n_components, n_components)),
@@ -452,19 +457,3 @@ RULES = {
     "somatic": Somatic,
     "somatic-unwhitened": SomaticUnwhitened,
 }
-
-
-def _check_memory(n_features, n_components):
-    """Refuse dendritic weights that, with copies while learning, do not fit into memory."""
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not told on this platform
-        return
-    needed = 4 * 8 * n_features * n_components**2
-    if needed > memory:
-        raise MemoryError(
-            f"Learned dendritic weights, n_features * n_components^2 = {n_features} * "
-            f"{n_components}^2 numbers and copies while learning, take {needed / 2**30:.3g} GiB "
-            f"of {memory / 2**30:.3g} GiB. Lower n_components, or use "
-            'learning_rule="dendritic", which needs no such weights.'
-        )

@@ -40,6 +40,7 @@ DOCUMENTED = {
     r"miss their target rate.* larger max_iter, or raise noise": "warning: off the target rate",
     r"The decoder loss rose.* Raise noise": "warning: loss rose",
     r"The mean of X is .* Subtract it before": "warning: large mean",
+    r"The largest standard deviation .* StandardScaler": "warning: columns differ in scale",
 }
 
 
@@ -126,6 +127,7 @@ def run(number):
     coder, X, _ = draw(number)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        warnings.filterwarnings("ignore", "No weights have been learned yet")  # as fit has said
         try:
             coder.fit(X)
         except Exception as error:

@@ -128,10 +128,13 @@ def test_loss_curve_has_a_point_for_every_hundredth_and_falls():
     assert loss[-10:].mean() < 0.3 * loss[:3].mean()
 
 
-def test_default_fit_makes_40000_presentations():
-    coder = DendriticBalanceCoder(2, batch_size=10, random_state=0).fit(DIGITS[:300])
+def test_default_fit_makes_at_most_40000_presentations():
+    params = {"n_components": 2, "batch_size": 10, "random_state": 0}
+    coder = DendriticBalanceCoder(**params, tol=None).fit(DIGITS[:300])
     assert coder.n_iter_ == 134
     assert coder.n_steps_ == 134 * 300 // 10
+    assert coder.settings_.horizon == 4000
+    assert DendriticBalanceCoder(**params, max_iter=2).fit(DIGITS[:300]).settings_.horizon == 600
 
 
 def test_identity_of_codes_and_components(digits_coder):

@@ -10,7 +10,6 @@ from coders import DIGITS, FAST
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from scipy.sparse import csr_array
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from skdendbal import DendriticBalanceCoder
@@ -40,12 +39,6 @@ def test_refused_input(digits_coder, X, message):
         with pytest.raises(ValueError, match=message):
             call(X)
     assert np.array_equal(fitted.transform(DIGITS[:9]), digits_coder.transform(DIGITS[:9]))
-
-
-def test_sparse_input_is_refused(digits_coder):
-    for call in (DendriticBalanceCoder().fit, digits_coder.transform):
-        with pytest.raises(TypeError, match="Sparse data was passed"):
-            call(csr_array(DIGITS[:5]))
 
 
 def test_wrong_number_of_features(digits_coder):
@@ -173,13 +166,37 @@ def test_rules_that_need_input_that_is_not_negative_refuse_others(learning_rule)
     assert not DendriticBalanceCoder().__sklearn_tags__().input_tags.positive_only
 
 
-def test_dendritic_weights_beyond_memory_are_refused(monkeypatch):
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (
+            {"learning_rule": "dendritic-decay", "n_components": 1000},
+            r"64 \* 1000\^2 numbers,.* take 1\.91 GiB of 1 GiB.* Lower n_components",
+        ),
+        (
+            {"n_components": 5000},
+            r"n_components=5000 .* take 1\.14 GiB of 1 GiB. Lower n_components",
+        ),
+        (
+            {"n_components": 64, "batch_size": 500_000},
+            r"batch_size=500000 .* take 1\.43 GiB of 1 GiB. Lower n_components or batch_size",
+        ),
+    ],
+)
+def test_networks_beyond_memory_are_refused(monkeypatch, params, message):
     pages = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2**18}  # 1 GiB
-    monkeypatch.setattr("skdendbal.rules.os.sysconf", pages.get)
-    coder = DendriticBalanceCoder(1000, learning_rule="dendritic-decay", **FAST)
-    with pytest.raises(MemoryError, match=r"64 \* 1000\^2 numbers .* take 1\.91 GiB of 1 GiB"):
-        coder.fit(DIGITS)
-    assert not hasattr(coder, "components_")
+    monkeypatch.setattr("skdendbal._memory.os.sysconf", pages.get)
+    coder = DendriticBalanceCoder(**params, **FAST)
+    for fit in (coder.fit, coder.partial_fit):
+        with pytest.raises(MemoryError, match=message):
+            fit(DIGITS)
+        assert not hasattr(coder, "components_")
+
+
+def test_one_neuron_for_each_of_many_features_is_refused():
+    message = r"n_components=None .* 20000 features.* 29\.9 GiB of memory and hours"
+    with pytest.raises(ValueError, match=message):
+        DendriticBalanceCoder().fit(np.ones((3, 20_000)))
 
 
 @pytest.mark.parametrize(

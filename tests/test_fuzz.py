@@ -19,6 +19,11 @@ def fail(*arguments, **options):
     raise ValueError("array must not contain infs or NaNs")
 
 
+def fit_and_fail(coder, X):
+    coder.components_ = X
+    fail()
+
+
 def warn(*arguments, **options):
     warnings.warn("overflow encountered in exp", RuntimeWarning, stacklevel=2)
 
@@ -36,7 +41,7 @@ def code_nan(coder, X):
     ("function", "replacement", "defect"),
     [
         ("DendriticBalanceCoder._make_settings", fail, "defect: ValueError.* is not documented"),
-        ("describe_failure", fail, "defect: fitted in spite of ValueError"),
+        ("DendriticBalanceCoder.fit", fit_and_fail, "defect: fitted in spite of ValueError"),
         ("warn", warn, "defect: RuntimeWarning.* is not documented"),
         ("warn", warn_twice, "defect: several warnings"),
         ("DendriticBalanceCoder.transform", fail, "defect: ValueError.* in coding"),

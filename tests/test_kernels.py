@@ -20,7 +20,13 @@ from scipy import stats
 
 import skdendbal
 from skdendbal import network
-from skdendbal._kernels import arguments, presentation, random_numbers, thinning
+from skdendbal._kernels import (
+    arguments,
+    presentation,
+    random_numbers,
+    spike_function,
+    thinning,
+)
 from skdendbal._kernels.spike_function import MAX_LOGIT
 from skdendbal.settings import Neuron
 
@@ -78,7 +84,7 @@ def test_bounds_lie_above_the_hazards(data, n, log_scale, dt_over_tau, fading):
     total = thinning.bound_step(single, *parts)
     area = start.sum(dtype=float)
     assert area <= total <= area * (1.0 + 1e-5)
-    hazard = np.minimum(hazards(0), MAX_LOGIT)
+    hazard = np.minimum(hazards(0), naive.hazard(MAX_LOGIT))
     assert (start[:n] >= hazard * (1 - 1e-9))[hazard > 1e-37].all()
     assert (start[n:] == 0.0).all()
     if len(decay_bounds) > 2:
@@ -97,6 +103,17 @@ def test_bounds_lie_above_the_hazards(data, n, log_scale, dt_over_tau, fading):
                 hazard = hazards(step)
                 meant = (hazard > 1e-37) & (hazard < 700)
                 assert (bound[meant] >= hazard[meant] * (1 - 1e-7)).all()
+
+
+def test_limit_of_logits_changes_no_probability_and_keeps_bounds_small():
+    # sampling draws about as many points as the bounds of hazards sum up to
+    assert naive.spike_probability(MAX_LOGIT) == 1.0
+    assert spike_function.bound_in_step(np.float32(1e6)) < 50.0
+
+
+def test_lowest_bound_of_positive_logits_is_just_below_their_lowest_hazard():
+    lowest = spike_function.MIN_BOUND_OF_POSITIVE_LOGIT
+    assert 0.95 < lowest / naive.hazard(0.0) < 1.0
 
 
 @pytest.mark.parametrize("one_spike", [False, True])

@@ -108,7 +108,7 @@ def test_spikes_follow_the_law_of_the_naive_model_given_the_past(settings):
     # variance. Seeds are fixed; the joint significance of all tests of a variant is 1e-3.
     net, X = make_trained(settings)
     lanes = settings.batch_size
-    X = np.concatenate([X] * 5 * lanes)
+    X = np.concatenate([X] * 8 * lanes)
     F, W = weights_of(net, settings)
     start = copy.deepcopy(net)
     _, spikes = network.evaluate(net, settings, X)

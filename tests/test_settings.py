@@ -60,7 +60,7 @@ def test_noise_goes_on_falling_after_a_fit():
     before = coder.network_.variance
     coder.partial_fit(DIGITS)  # its horizon is much longer
     assert 0.025**2 < coder.network_.variance < before
-    assert coder.network_.progress == pytest.approx(28 * 64 / 1797 + 28 * 64 / 40_000)
+    assert coder.network_.progress == pytest.approx(28 * 64 / 1797 + 28 * 64 / 4000)
 
 
 def test_settings_of_a_coder_are_its_parameters_with_numbers_for_auto():

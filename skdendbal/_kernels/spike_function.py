@@ -8,7 +8,7 @@ precision whose bits grow linearly with a runs above e^a, along chords from one 
 next, by at most 6 %. Single precision suffices as long as everything is rounded up.
 
 Another spike function is another version of this file. Sampling asks it for nothing but the
-functions below.
+functions and two of the constants below.
 """
 
 import math
@@ -17,15 +17,15 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from .compilation import compiled
+from .compilation import COMPILES, compiled
 
-MAX_LOGIT = 40.0  # from here on, not to spike has a probability below the rounding of 1
+MAX_LOGIT = 40.0  # with a hazard of 40: not to spike has a probability below the rounding of 1
 # The bits of e^a in single precision are about a * BITS_PER_LOGIT + BITS_OF_ONE, rounded up.
 BITS_PER_LOGIT = np.float32(2.0**23 / math.log(2.0))
 BITS_OF_ONE = np.float32(127.0 * 2.0**23 + 256.0)
 MAX_BITS = np.float32(2e9)  # of a number whose sums are still finite
 ZERO, LOG_2, MAX_LOGIT_32 = np.float32(0.0), np.float32(0.69315), np.float32(MAX_LOGIT)
-MIN_BOUND_OF_POSITIVE_LOGIT = 0.69  # just below log 2
+MIN_BOUND_OF_POSITIVE_LOGIT = 0.69  # just below log 2, the hazard of logit 0
 
 
 def logit_of_probability(p):
@@ -48,24 +48,35 @@ def is_below_hazard(value, a):
     return value < e
 
 
-@intrinsic
-def from_bits(typingctx, bits):
-    """The number in single precision that some bits stand for."""
+if COMPILES:
 
-    def codegen(context, builder, signature, args):
-        return builder.bitcast(args[0], context.get_value_type(types.float32))
+    @intrinsic
+    def from_bits(typingctx, bits):
+        """The number in single precision that some bits stand for."""
 
-    return types.float32(types.int32), codegen
+        def codegen(context, builder, signature, args):
+            return builder.bitcast(args[0], context.get_value_type(types.float32))
 
+        return types.float32(types.int32), codegen
 
-@intrinsic
-def fma(typingctx, a, b, c):
-    """``a * b + c``, rounded once."""
+    @intrinsic
+    def fma(typingctx, a, b, c):
+        """``a * b + c``, rounded once."""
 
-    def codegen(context, builder, signature, args):
-        return builder.fma(*args)
+        def codegen(context, builder, signature, args):
+            return builder.fma(*args)
 
-    return types.float32(types.float32, types.float32, types.float32), codegen
+        return types.float32(types.float32, types.float32, types.float32), codegen
+
+else:
+
+    def from_bits(bits):
+        """The number in single precision that some bits stand for."""
+        return bits.view(np.float32)
+
+    def fma(a, b, c):
+        """``a * b + c``, rounded almost once."""
+        return np.float32(np.float64(a) * np.float64(b) + np.float64(c))
 
 
 @compiled(inline="always")

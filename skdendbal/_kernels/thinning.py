@@ -38,7 +38,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .compilation import compiled
+from .compilation import COMPILES, compiled
 from .random_numbers import uniform
 from .spike_function import (
     MIN_BOUND_OF_POSITIVE_LOGIT,
@@ -74,32 +74,43 @@ def make_decay_bounds(decay, n_steps):
     return np.column_stack([chord, middle * (1.0 - log_decay * last / 2.0), log_decay * middle])
 
 
-@intrinsic
-def sum_of_block(typingctx, block, x):
-    """Sum of the numbers of a block, in single precision: of halves, of their halves and so on.
+if COMPILES:
 
-    Blocks of an array of several rows are counted through.
-    """
+    @intrinsic
+    def sum_of_block(typingctx, block, x):
+        """Sum of the numbers of a block, in single precision: by halves, and their halves.
 
-    def codegen(context, builder, signature, args):
-        array = context.make_array(signature.args[1])(context, builder, args[1])
-        first = builder.mul(args[0], ir.Constant(args[0].type, BLOCK))
-        pointer = builder.gep(array.data, [first])
-        vector = ir.VectorType(ir.FloatType(), BLOCK)
-        numbers = builder.load(builder.bitcast(pointer, vector.as_pointer()), align=4)
-        n = BLOCK
-        while n > 1:
-            n //= 2
-            low, high = (
-                builder.shuffle_vector(
-                    numbers, numbers, ir.Constant(ir.VectorType(ir.IntType(32), n), list(part))
+        Blocks of an array of several rows are counted through.
+        """
+
+        def codegen(context, builder, signature, args):
+            array = context.make_array(signature.args[1])(context, builder, args[1])
+            first = builder.mul(args[0], ir.Constant(args[0].type, BLOCK))
+            pointer = builder.gep(array.data, [first])
+            vector = ir.VectorType(ir.FloatType(), BLOCK)
+            numbers = builder.load(builder.bitcast(pointer, vector.as_pointer()), align=4)
+            n = BLOCK
+            while n > 1:
+                n //= 2
+                low, high = (
+                    builder.shuffle_vector(
+                        numbers, numbers, ir.Constant(ir.VectorType(ir.IntType(32), n), list(part))
+                    )
+                    for part in (range(n), range(n, 2 * n))
                 )
-                for part in (range(n), range(n, 2 * n))
-            )
-            numbers = builder.fadd(low, high)
-        return builder.extract_element(numbers, ir.Constant(ir.IntType(32), 0))
+                numbers = builder.fadd(low, high)
+            return builder.extract_element(numbers, ir.Constant(ir.IntType(32), 0))
 
-    return types.float32(types.intp, x), codegen
+        return types.float32(types.intp, x), codegen
+
+else:
+
+    def sum_of_block(block, x):
+        """Sum of the numbers of a block, in single precision, in the same order."""
+        numbers = x.reshape(-1, BLOCK)[block]
+        while len(numbers) > 1:
+            numbers = numbers[: len(numbers) // 2] + numbers[len(numbers) // 2 :]
+        return numbers[0]
 
 
 @compiled(forceinline=True, error_model="numpy")
