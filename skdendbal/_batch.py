@@ -1,7 +1,6 @@
 """Sums over the steps of presentations: what rules learn from, and what measures need."""
 
 import copy
-import functools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +11,25 @@ from ._timing import Timing, tail_sums
 
 LANES_PER_PART = 16  # whose contributions are summed together, so that sums depend on nothing else
 NOT_FORMED = np.empty((0, 0))
+
+
+class _cached_property:
+    """A property that is formed once, without the lock that functools has up to Python 3.11.
+
+    A process may fork while another thread holds that lock, for which its child would wait.
+    """
+
+    def __init__(self, form):
+        self.form, self.__doc__ = form, form.__doc__
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, instance, owner=None):
+        if instance is None:
+            return self
+        value = vars(instance)[self.name] = self.form(instance)
+        return value
 
 
 @dataclass
@@ -265,24 +283,24 @@ class Batch:
         """Number of steps of all lanes together."""
         return self.n_lanes * self.timing.n_steps
 
-    @functools.cached_property
+    @_cached_property
     def sum_xx(self):
         """Sum of ``|x|^2``."""
         return sum_of_squares(self.timing, self.new, self.old)
 
-    @functools.cached_property
+    @_cached_property
     def sum_xz(self):
         """Sum of ``x z^T``, shape (n_features, n_components)."""
         return sum_of_products(self.new, self.old, self.sum_wz)
 
-    @functools.cached_property
+    @_cached_property
     def sum_zz(self):
         """Sum of ``z z^T``, shape (n_components, n_components)."""
         if not self.few_spikes:
             return self._half_zz + self._half_zz.T
         return self._intervals.sum_zz(self._intervals.traces)
 
-    @functools.cached_property
+    @_cached_property
     def sum_zz_diagonal(self):
         """Sum of z^2, shape (n_components,)."""
         if not self.few_spikes:
@@ -299,22 +317,22 @@ class Batch:
             )
         return self._intervals
 
-    @functools.cached_property
+    @_cached_property
     def subspace(self):
         """Where all traces lie, if there are few spikes."""
         return TraceSubspace.of_spikes(self.spikes[:, 2], self.starts)
 
-    @functools.cached_property
+    @_cached_property
     def sum_zz_in_subspace(self):
         """Sum of ``z z^T`` for the coordinates of z in the subspace."""
         return self._intervals.sum_zz(self.subspace.project(self._intervals.traces))
 
-    @functools.cached_property
+    @_cached_property
     def spikes(self):
         """Lane, step and unit of each spike in the order of lanes and time, where kept."""
         return np.concatenate(self._spikes)
 
-    @functools.cached_property
+    @_cached_property
     def _intervals(self):
         return Intervals.between(self.spikes, self.starts, self.timing.clock)
 

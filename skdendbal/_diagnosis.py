@@ -1,6 +1,7 @@
 """How a fit goes: when it has nothing left to gain, and what to say if it failed."""
 
 import math
+import sys
 import warnings
 
 import numpy as np
@@ -12,6 +13,7 @@ MAX_BAD_FRACTION = 0.2  # of the neurons may be silent or off the target rate wi
 MAX_RATE_RATIO = 2.0  # a rate that is off by more than this factor is off the target
 MAX_SPREAD = 100.0  # of the standard deviations of columns, relative to their median
 MAX_OFFSET = 10.0  # of the mean of rows, in root mean squared deviations from it
+_INNER = {"skdendbal", "sklearn"}  # packages whose lines are not the user's
 MAX_LOSS_RISE = 1.7  # learning has failed if the loss ends above this multiple of its minimum
 
 
@@ -114,6 +116,18 @@ def describe_failure(network, settings, loss_curve, spread=1.0, offset=0.0):
             f"{math.sqrt(network.variance):.3g} that was to fall to "
             f"{settings.noise.final:.3g}. Lower horizon or raise max_iter."
         )
+    if spread > MAX_SPREAD:
+        return (
+            f"The largest standard deviation of a column of X is {spread:.3g} times their median, "
+            "so that few columns take all the spikes. Standardise the columns before, for example "
+            "by StandardScaler."
+        )
+    if offset > MAX_OFFSET:
+        return (
+            f"The mean of X is {offset:.3g} times as large as the deviations from it, so that "
+            "spikes stand for little else. Subtract it before, for example by "
+            "StandardScaler(with_std=False)."
+        )
     if n_silent > MAX_BAD_FRACTION * settings.n_components:
         return (
             f"{n_silent} of {settings.n_components} neurons are silent, below a "
@@ -131,30 +145,20 @@ def describe_failure(network, settings, loss_curve, spread=1.0, offset=0.0):
             f"The decoder loss rose from {min(losses):.3g} to {losses[-1]:.3g} while the "
             "noise fell: neurons overshoot the input in turn. Raise noise."
         )
-    if spread > MAX_SPREAD:
-        return (
-            f"The largest standard deviation of a column of X is {spread:.3g} times their median, "
-            "so that few columns take all the spikes. Standardise the columns before, for example "
-            "by StandardScaler."
-        )
-    if offset > MAX_OFFSET:
-        return (
-            f"The mean of X is {offset:.3g} times as large as the deviations from it, so that "
-            "spikes stand for little else. Subtract it before, for example by "
-            "StandardScaler(with_std=False)."
-        )
     return None
 
 
-def warn(message, stacklevel):
-    """Issue one ConvergenceWarning if there is something to say.
+def warn(message):
+    """Issue one ConvergenceWarning if there is something to say, at the line of the user's call.
 
     Parameters
     ----------
     message : str or None
         From :func:`describe_failure`.
-    stacklevel : int
-        Level of the call that the warning points to, counted from here.
     """
-    if message is not None:
-        warnings.warn(message, ConvergenceWarning, stacklevel=stacklevel + 1)
+    if message is None:
+        return
+    frame, level = sys._getframe(), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _INNER:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, ConvergenceWarning, stacklevel=level)

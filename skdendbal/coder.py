@@ -462,7 +462,7 @@ class DendriticBalanceCoder(
                 self.components_ = self._refit_decoder(X)
             spread, offset = _spread_of_scales(moments), _offset(moments)
             failure = describe_failure(state, settings, self.loss_curve_, spread, offset)
-            warn(failure, stacklevel=4)
+            warn(failure)
         return self
 
     @_with_numpy_defaults
@@ -522,7 +522,7 @@ class DendriticBalanceCoder(
             if state.n_presentations >= horizon:
                 # the loss may rise later for many reasons: other data, rates or noise
                 loss_curve = self.loss_curve_[: settings.points_per_horizon]
-                warn(describe_failure(state, settings, loss_curve), stacklevel=3)
+                warn(describe_failure(state, settings, loss_curve))
         return self
 
     @_with_numpy_defaults
@@ -694,7 +694,7 @@ class DendriticBalanceCoder(
         check_is_fitted(self)
         X = self._validate(X)
         codes, components = self._encode(X), self.components_ / self.scale_
-        variance = max(self.noise_variance_ / self.scale_**2, _TINY)
+        variance = max(self._scaled_noise_variance, _TINY)
         constant = -X.shape[1] * (math.log(2.0 * math.pi * variance) / 2.0 + math.log(self.scale_))
         result = np.empty(len(codes))
         for start, x in _blocks(X):
@@ -706,8 +706,17 @@ class DendriticBalanceCoder(
 
     @property
     def noise_variance_(self):
-        """Mean squared error of an entry of X as read out in the last stretch of learning."""
-        return 2.0 * float(np.mean(self.loss_curve_[-_LAST_POINTS:])) * self.scale_**2
+        """Mean squared error of an entry of X as read out in the last stretch of learning.
+
+        Before the first point of the loss curve, it is the mean square of an entry.
+        """
+        with np.errstate(over="ignore", under="ignore"):
+            return float(self._scaled_noise_variance * np.square(self.scale_))
+
+    @property
+    def _scaled_noise_variance(self):
+        losses = self.loss_curve_[-_LAST_POINTS:]
+        return 2.0 * losses.mean() if len(losses) > 0 else 1.0 / self.n_features_in_
 
     @property
     def n_presentations_(self):
@@ -869,7 +878,6 @@ class DendriticBalanceCoder(
             warn(
                 f"No weights have been learned yet: they are updated when a batch of "
                 f"batch_size={self.settings_.batch_size} rows is full. Present more rows.",
-                stacklevel=6,
             )
 
     def _encode(self, X):

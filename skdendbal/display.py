@@ -18,7 +18,8 @@ class DictionaryDisplay:
     """Learned dictionary as a mosaic of images.
 
     Each component is scaled by its own largest absolute value. White is zero; non-negative
-    dictionaries are drawn in greys, signed ones in red (positive) and blue (negative).
+    dictionaries are drawn in greys, signed ones in red (positive) and blue (negative). For panels
+    with the same colours, give `vmin` (-1 or 0); for frames with the same order, give `order`.
 
     It is recommended to use :meth:`from_estimator`. All parameters are stored as attributes.
 
@@ -60,13 +61,20 @@ class DictionaryDisplay:
         self.components = components
         self.image_shape = image_shape
 
-    def plot(self, ax=None):
+    def plot(self, ax=None, *, vmin=None, vmax=None, cmap=None):
         """Draw the mosaic.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Axes to draw on. None creates a new figure.
+        vmin : float, default=None
+            Lowest value of the colours, where 1 is the largest absolute value of a component.
+            None: -1 if any component has negative values, and otherwise 0.
+        vmax : float, default=None
+            Highest value of the colours. None: 1.
+        cmap : str or matplotlib Colormap, default=None
+            Colours. None: "RdBu_r" if `vmin` is negative, and otherwise "gray_r".
 
         Returns
         -------
@@ -99,12 +107,15 @@ class DictionaryDisplay:
         images = np.full((rows * columns, height, width), np.nan)  # nan is not drawn
         images[:n] = (components / np.where(largest > 0.0, largest, 1.0)).reshape(n, height, width)
         mosaic = images.reshape(rows, columns, height, width).swapaxes(1, 2)
-        signed = components.min() < 0.0
+        if vmin is None:
+            vmin = -1.0 if components.min() < 0.0 else 0.0
+        if cmap is None:
+            cmap = "RdBu_r" if vmin < 0.0 else "gray_r"
         self.im_ = ax.imshow(
             mosaic.reshape(rows * height, columns * width),
-            cmap="RdBu_r" if signed else "gray_r",
-            vmin=-1.0 if signed else 0.0,
-            vmax=1.0,
+            cmap=cmap,
+            vmin=vmin,
+            vmax=1.0 if vmax is None else vmax,
             interpolation="nearest",
         )
         right, bottom = columns * width - 0.5, rows * height - 0.5
@@ -116,8 +127,18 @@ class DictionaryDisplay:
         return self
 
     @classmethod
-    def from_estimator(cls, estimator, *, image_shape=None, ax=None):
-        """Draw the dictionary of a fitted coder, with the units that fire most first.
+    def from_estimator(
+        cls,
+        estimator,
+        *,
+        image_shape=None,
+        order=None,
+        ax=None,
+        vmin=None,
+        vmax=None,
+        cmap=None,
+    ):
+        """Draw the dictionary of a fitted coder.
 
         Parameters
         ----------
@@ -125,8 +146,16 @@ class DictionaryDisplay:
             Fitted coder.
         image_shape : tuple of (int, int), default=None
             Height and width of an image in pixels. None means square images.
+        order : array-like of int, default=None
+            Numbers of the units to draw, in this order. None: all, those that fire most first.
         ax : matplotlib Axes, default=None
             Axes to draw on. None creates a new figure.
+        vmin : float, default=None
+            Lowest value of the colours, as in :meth:`plot`.
+        vmax : float, default=None
+            Highest value of the colours, as in :meth:`plot`.
+        cmap : str or matplotlib Colormap, default=None
+            Colours, as in :meth:`plot`.
 
         Returns
         -------
@@ -153,8 +182,10 @@ class DictionaryDisplay:
         (32, 32)
         """
         check_is_fitted(estimator)
-        order = np.argsort(-estimator.firing_rates_, kind="stable")
-        return cls(estimator.components_[order], image_shape).plot(ax)
+        if order is None:
+            order = np.argsort(-estimator.firing_rates_, kind="stable")
+        display = cls(estimator.components_[np.asarray(order)], image_shape)
+        return display.plot(ax, vmin=vmin, vmax=vmax, cmap=cmap)
 
 
 class RasterDisplay:

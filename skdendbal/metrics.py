@@ -2,16 +2,21 @@
 
 Symbols follow Mikulasch, Rudelt & Priesemann, PNAS 118(50) e2021925118 (2021). Times are in ms,
 firing rates in Hz. ``sums`` are those that :func:`skdendbal.network.evaluate` returns: traces
-include the spikes of their own step.
+include the spikes of their own step. Measures of sums also take a fitted coder and `X`, whose rows
+they present to it as in learning: one after the other, each fading in from the one before it.
 """
 
 from numbers import Integral, Real
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from sklearn.utils import check_array, check_consistent_length
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_array, check_consistent_length, check_scalar
 from sklearn.utils._param_validation import Interval, Options, validate_params
-from sklearn.utils.validation import check_non_negative
+from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
+
+from . import network
 
 __all__ = [
     "balance",
@@ -28,7 +33,7 @@ _COUNT = [Interval(Integral, 1, None, closed="left")]
 _POSITIVE = [Interval(Real, 0, None, closed="neither")]
 
 
-def decoder_loss(sums, decoder):
+def decoder_loss(sums, decoder, /):
     """Half the mean squared error with which the decoder reads the input from spike traces.
 
     The loss is ``L = 0.5 / n_features * mean |x - D z|^2``, where the mean is over steps, x is
@@ -36,11 +41,12 @@ def decoder_loss(sums, decoder):
 
     Parameters
     ----------
-    sums : object
+    sums : object or DendriticBalanceCoder
         Sums over steps: attributes `n_steps`, `sum_xx` (of ``|x|^2``), `sum_xz` (of ``x z^T``,
-        shape (n_features, n_units)) and `sum_zz` (of ``z z^T``, shape (n_units, n_units)).
-    decoder : array-like of shape (n_features, n_units)
-        Decoder weights D in the units of `sums`.
+        shape (n_features, n_units)) and `sum_zz` (of ``z z^T``, shape (n_units, n_units)). Or a
+        fitted coder, to be presented with data.
+    decoder : array-like of shape (n_features, n_units) or (n_samples, n_features)
+        Decoder weights D in the units of `sums`; or the data of a coder.
 
     Returns
     -------
@@ -49,8 +55,11 @@ def decoder_loss(sums, decoder):
 
     Raises
     ------
+    NotFittedError
+        If the coder is not fitted.
     ValueError
-        If `decoder` is not finite or not of the shape of `sums.sum_xz`, or no step was summed.
+        If `decoder` is not finite or not of the shape of `sums.sum_xz`, no step was summed, or the
+        data are none that the coder takes.
 
     See Also
     --------
@@ -66,6 +75,7 @@ def decoder_loss(sums, decoder):
     >>> decoder_loss(sums, [[3.0]])
     0.5
     """
+    sums, decoder = _find_sums(sums, decoder)
     decoder = check_array(decoder, dtype=np.float64, input_name="decoder")
     sum_xz = np.asarray(sums.sum_xz)
     if decoder.shape != sum_xz.shape:
@@ -79,7 +89,7 @@ def decoder_loss(sums, decoder):
     return max(0.0, float(0.5 * error / len(decoder) / sums.n_steps))
 
 
-def log_likelihood(sums, decoder):
+def log_likelihood(sums, decoder, /):
     """Mean log-likelihood of the input under Gaussian noise around its reconstruction.
 
     The input x of a step is taken to be drawn from ``N(D z, v I)``, where v is the residual
@@ -88,10 +98,10 @@ def log_likelihood(sums, decoder):
 
     Parameters
     ----------
-    sums : object
-        Sums over steps, as for :func:`decoder_loss`.
-    decoder : array-like of shape (n_features, n_units)
-        Decoder weights D in the units of `sums`.
+    sums : object or DendriticBalanceCoder
+        Sums over steps or a coder, as for :func:`decoder_loss`.
+    decoder : array-like of shape (n_features, n_units) or (n_samples, n_features)
+        Decoder weights D in the units of `sums`; or the data of a coder.
 
     Returns
     -------
@@ -100,12 +110,13 @@ def log_likelihood(sums, decoder):
 
     Raises
     ------
-    ValueError
+    NotFittedError, ValueError
         As in :func:`decoder_loss`.
 
     See Also
     --------
     decoder_loss : The error itself.
+    skdendbal.DendriticBalanceCoder.score_samples : The likelihood of every row's code.
 
     Examples
     --------
@@ -115,21 +126,22 @@ def log_likelihood(sums, decoder):
     >>> round(log_likelihood(sums, [[3.0]]), 3)
     -1.419
     """
+    sums, decoder = _find_sums(sums, decoder)
     variance = 2.0 * decoder_loss(sums, decoder)
     with np.errstate(divide="ignore"):
         return float(-0.5 * len(decoder) * (np.log(2.0 * np.pi * variance) + 1.0))
 
 
-@validate_params({"dt": _POSITIVE}, prefer_skip_nested_validation=True)
-def firing_rates(sums, dt):
+def firing_rates(sums, dt, /):
     """Return the firing rate of every unit.
 
     Parameters
     ----------
-    sums : object
+    sums : object or DendriticBalanceCoder
         Sums over steps: attributes `n_steps` and `spike_counts` of shape (n_units,), the spikes.
-    dt : float
-        Simulation step in ms.
+        Or a fitted coder, to be presented with data.
+    dt : float or array-like of shape (n_samples, n_features)
+        Simulation step in ms; or the data of a coder.
 
     Returns
     -------
@@ -138,16 +150,25 @@ def firing_rates(sums, dt):
 
     Raises
     ------
+    NotFittedError
+        If the coder is not fitted.
+    TypeError
+        If `dt` is not a number.
     ValueError
-        If `dt` is not positive or no step was summed.
+        If `dt` is not positive, no step was summed, or the data are none that the coder takes.
 
     Examples
     --------
     >>> from types import SimpleNamespace
     >>> from skdendbal.metrics import firing_rates
-    >>> firing_rates(SimpleNamespace(n_steps=1000, spike_counts=[0, 15]), dt=1.0)
+    >>> firing_rates(SimpleNamespace(n_steps=1000, spike_counts=[0, 15]), 1.0)
     array([ 0., 15.])
     """
+    if isinstance(sums, BaseEstimator):
+        coder = sums
+        sums, _ = _find_sums(coder, dt)
+        dt = coder.settings_.dt
+    check_scalar(dt, "dt", Real, min_val=0, include_boundaries="neither")
     _check_steps(sums)
     return np.asarray(sums.spike_counts) / (sums.n_steps * dt) * 1e3
 
@@ -473,6 +494,21 @@ def dictionary_recovery(components, reference):
     assignment = np.full(len(reference), -1)
     assignment[atoms] = matches
     return float(similarity[atoms, matches].sum() / len(reference)), assignment
+
+
+def _find_sums(source, decoder):
+    """Return sums and decoder; of a coder that is presented with data, in the units of these."""
+    if not isinstance(source, BaseEstimator):
+        return source, decoder
+    check_is_fitted(source)
+    options = {"accept_sparse": "csr", "dtype": np.float64, "order": "C", "reset": False}
+    X = validate_data(source, decoder, **options)
+    X = X.toarray() if issparse(X) else X
+    scale = source.scale_
+    sums, _ = network.evaluate(source.network_, source.settings_, X, scale)
+    sums.sum_xx *= scale**2
+    sums.sum_xz *= scale
+    return sums, scale * source.network_.decoder
 
 
 def _check_steps(sums):

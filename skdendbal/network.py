@@ -321,7 +321,7 @@ def learn(network, settings, X, scale=1.0, *, record=False, apply=itertools.star
         return _learn_rows(network, settings, X, scale, record, apply)
     with OneBlasThread():
         spikes = _learn_rows(network, settings, X, scale, record, apply)
-    _check_finite(network, settings.rule)
+    _check_finite(network, settings.rule, X)
     return spikes
 
 
@@ -547,7 +547,9 @@ def _learn_from_batch(network, settings, batch):
     """Move weights, biases and noise by the sums over a batch; keep the records."""
     rule = settings.rule
     if network.shares_weights:
-        network.weights = copy.deepcopy(network.weights)
+        network.weights = {
+            name: np.array(values, order="C") for name, values in network.weights.items()
+        }
         network.shares_weights = False
     decay = rule.decoder_decay * settings.trace_variance
     error = learn_decoder(network.decoder, batch, rule.decoder_rate * settings.dt, decay)
@@ -577,10 +579,10 @@ def _homeostasis(network, settings, batch):
     return rate * shrunk * (target * batch.n_steps - batch.spike_counts)
 
 
-def _check_finite(network, rule):
+def _check_finite(network, rule, X):
     """Refuse what a rule of a user's own may have left, from which nothing recovers."""
     bad = [name for name, values in network.weights.items() if not np.isfinite(values).all()]
-    if bad and not np.isfinite(network.lanes.stimuli).all():
+    if bad and not (np.isfinite(X).all() and np.isfinite(network.lanes.stimuli).all()):
         raise ValueError("Input X contains NaN, although it was assumed to be finite.")
     if bad:
         raise FloatingPointError(

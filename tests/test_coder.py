@@ -17,7 +17,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import r2_score
+from sklearn.metrics import r2_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -225,7 +225,19 @@ def test_presentations_to_code_must_be_longer_than_the_delay():
         coder.transform(DIGITS[:3])
 
 
-@pytest.mark.parametrize("learning_rule", ["dendritic", "dendritic-simultaneous", "somatic"])
+TRUSTED_TYPES = [  # as in docs/other_tools.md
+    "skdendbal._batch.Batch",
+    "skdendbal._kernels.arguments.Lanes",
+    "skdendbal.coder.DendriticBalanceCoder",
+    "skdendbal.network.LearningRecord",
+    "skdendbal.network.Network",
+    "skdendbal.settings.Neuron",
+    "skdendbal.settings.Noise",
+    "skdendbal.settings.Settings",
+]
+
+
+@pytest.mark.parametrize("learning_rule", list(RULES))
 @pytest.mark.parametrize("through", ["pickle", "joblib", "skops", "copy"])
 def test_persistence_keeps_codes_and_learning(tmp_path, through, learning_rule):
     digits_coder = DendriticBalanceCoder(10, learning_rule=learning_rule, **FAST).fit(DIGITS)
@@ -237,8 +249,7 @@ def test_persistence_keeps_codes_and_learning(tmp_path, through, learning_rule):
         restored = joblib.load(path)
     elif through == "skops":
         skops.io.dump(digits_coder, path)
-        trusted = skops.io.get_untrusted_types(file=path)
-        assert all(name.startswith("skdendbal.") for name in trusted)
+        trusted = [*TRUSTED_TYPES, f"skdendbal.rules.{RULES[learning_rule].__name__}"]
         restored = skops.io.load(path, trusted=trusted)
     else:
         restored = copy.deepcopy(digits_coder)
@@ -458,3 +469,30 @@ def test_a_refitted_decoder_reconstructs_better_from_the_same_codes(scale):
 def test_data_in_which_nothing_is_left_to_refit():
     coder = DendriticBalanceCoder(4, decoder="refit", max_iter=2, random_state=0)
     assert np.array_equal(coder.fit(np.zeros((100, 3))).components_, np.zeros((4, 3)))
+
+
+def test_likelihood_of_rows_is_that_of_their_errors(digits_coder):
+    errors = DIGITS - digits_coder.transform(DIGITS) @ digits_coder.components_
+    normal = stats.norm(scale=np.sqrt(digits_coder.noise_variance_))
+    expected = normal.logpdf(errors).sum(axis=1)
+    np.testing.assert_allclose(digits_coder.score_samples(DIGITS), expected, rtol=1e-9)
+    # the noise is what is left while learning, by the loss of the traces' read-out
+    loss = digits_coder.loss_curve_[-10:].mean() * digits_coder.scale_**2
+    assert digits_coder.noise_variance_ == pytest.approx(2.0 * loss)
+
+
+def test_likelihood_tells_anomalies(digits_coder):
+    rng = np.random.default_rng(0)
+    odd = rng.permuted(DIGITS[1500:], axis=1)  # the same pixels in another order
+    usual, unusual = map(digits_coder.score_samples, (DIGITS[1500:], odd))
+    labels = np.repeat([1, 0], [len(usual), len(unusual)])
+    assert roc_auc_score(labels, np.concatenate([usual, unusual])) > 0.99
+
+
+def test_likelihood_before_learning_is_that_of_the_scale():
+    coder = DendriticBalanceCoder(4, random_state=0).partial_fit(DIGITS[:20])
+    assert coder.noise_variance_ == pytest.approx(np.square(DIGITS[:20]).mean())
+    expected = stats.norm(scale=np.sqrt(coder.noise_variance_)).logpdf(DIGITS[:5]).sum(axis=1)
+    with pytest.warns(ConvergenceWarning):
+        got = coder.score_samples(DIGITS[:5])
+    np.testing.assert_allclose(got, expected)

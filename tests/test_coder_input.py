@@ -6,10 +6,11 @@ import warnings
 
 import numpy as np
 import pytest
-from coders import DIGITS, FAST
+from coders import DIGITS, FAST, SHORT_FITS
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from skdendbal import DendriticBalanceCoder
@@ -98,6 +99,33 @@ def test_odd_data_give_finite_codes(X, n_components):
     assert np.isfinite(coder.loss_curve_).all()
     coder.partial_fit(X)
     assert np.isfinite(coder.transform(X)).all()
+
+
+@pytest.mark.parametrize("name", ["near underflow", "near overflow", "mixed scales", "integers"])
+@SHORT_FITS
+def test_results_do_not_depend_on_how_numpy_treats_errors(name):
+    X = ODD_DATA[name]
+    codes = DendriticBalanceCoder(5, **FAST).fit_transform(X)
+    with np.errstate(all="raise"):
+        coder = DendriticBalanceCoder(5, decoder="refit", **FAST).fit(X)
+        coder.partial_fit(X)
+        assert np.isfinite(coder.inverse_transform(coder.transform(X))).all()
+        coder.score(X)
+        coder.simulate(X)
+        assert np.array_equal(coder.fit(X).transform(X), codes)
+        coder.score_samples(X)
+
+
+@pytest.mark.parametrize("learning_rule", ["dendritic", "somatic"])
+def test_nan_that_was_assumed_to_be_finite_is_found(learning_rule):
+    X = DIGITS[:200].copy()
+    X[70, 3] = np.nan
+    coder = DendriticBalanceCoder(5, learning_rule=learning_rule, **FAST)
+    with config_context(assume_finite=True):
+        for fit in (coder.fit, coder.partial_fit):
+            with pytest.raises(ValueError, match="Input X contains NaN"):
+                fit(X)
+    assert not hasattr(coder, "components_")
 
 
 @pytest.mark.parametrize("factor", [1e-300, 1e-12, 1e12, 1e300])

@@ -7,19 +7,25 @@ import threading
 import numpy as np
 import pytest
 from coders import DIGITS, FAST, as_bytes
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from skdendbal import DendriticBalanceCoder
 
 
-def interrupt_after(seconds):
-    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    return timer
+@pytest.fixture
+def interrupt_after():
+    """Interrupt this process later; a process that runs in the background ignores it by itself."""
+
+    def start(seconds):
+        threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield start
+    signal.signal(signal.SIGINT, handler)
 
 
-def test_interrupted_fit_leaves_the_estimator_as_it_was():
-    endless = {"max_iter": 10**7, "random_state": 0}
+def test_interrupted_fit_leaves_the_estimator_as_it_was(interrupt_after):
+    endless = {"max_iter": 10**7, "tol": None, "random_state": 0}
     coder = DendriticBalanceCoder(20, **endless)
     interrupt_after(0.5)
     with pytest.raises(KeyboardInterrupt):
@@ -105,3 +111,41 @@ def test_progress_bar(capsys):
     coder = DendriticBalanceCoder(4, **FAST).set_callbacks(callback.ProgressBar())
     coder.fit(DIGITS)
     assert "DendriticBalanceCoder - fit" in capsys.readouterr().out
+
+
+def test_scores_are_monitored_where_y_is_given():
+    callback = pytest.importorskip("sklearn.callback", reason="came with scikit-learn 1.9")
+    scoring = {"explained variance": lambda coder, X, y: coder.score(X)}
+    monitor = callback.ScoringMonitor(scoring=scoring)
+    coder = DendriticBalanceCoder(16, max_iter=2, random_state=0).set_callbacks(monitor)
+    coder.fit(DIGITS, y=DIGITS)  # coders ignore y, but the monitor does nothing without it
+    tasks = [row for row in monitor.get_logs().data if row["task_name"] == "presentations"]
+    scores = [row["explained variance"] for row in tasks]
+    assert len(scores) == 57  # 56 batches of 64, and what is left
+    assert scores[0] < 0.1 < 0.5 < scores[-1] == coder.score(DIGITS)
+
+
+RAISED = pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
+
+
+@RAISED
+def test_a_raised_warning_of_fit_leaves_the_estimator_as_it_was():
+    coder = DendriticBalanceCoder(4, **FAST)
+    with pytest.raises(ConvergenceWarning, match="updated 1 times only"):
+        coder.fit(DIGITS[:100])
+    with pytest.raises(NotFittedError):
+        coder.transform(DIGITS)
+
+
+@RAISED
+def test_a_raised_warning_of_a_stream_consumes_nothing():
+    # the warning comes with the call that reaches the horizon, after updates that are too few
+    params = {"horizon": 150, "batch_size": 20, "input_scale": 4.0, "random_state": 0}
+    coder = DendriticBalanceCoder(4, **params).partial_fit(DIGITS[:100])
+    before = as_bytes(coder.network_)
+    with pytest.raises(ConvergenceWarning, match="updated 7 times only"):
+        coder.partial_fit(DIGITS[100:150])
+    assert as_bytes(coder.network_) == before
+    coder.partial_fit(DIGITS[100:149])
+    whole = DendriticBalanceCoder(4, **params).partial_fit(DIGITS[:149])
+    assert as_bytes(coder.network_) == as_bytes(whole.network_)

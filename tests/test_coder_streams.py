@@ -1,5 +1,6 @@
 """The estimator as part of a stream: partial_fit."""
 
+import copy
 import pickle
 import warnings
 
@@ -77,6 +78,90 @@ def test_partial_fit_first_and_wrong_number_of_features():
     with pytest.raises(ValueError, match="X has 63 features, but DendriticBalanceCoder is expec"):
         coder.partial_fit(DIGITS[:, :63])
     assert coder.n_features_in_ == 64
+
+
+def test_codes_of_a_coder_that_has_not_learned_come_with_a_warning():
+    coder = DendriticBalanceCoder(4, batch_size=20, random_state=0).partial_fit(DIGITS[:19])
+    uses = (coder.transform, coder.simulate, coder.score, coder.score_samples)
+    for use in uses:
+        with pytest.warns(ConvergenceWarning, match=r"No weights .*batch_size=20 rows") as record:
+            use(DIGITS[:3])
+        assert [warning.filename for warning in record] == [__file__]
+    coder.partial_fit(DIGITS[19:20])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for use in uses:
+            use(DIGITS[:3])
+
+
+def test_how_far_learning_is_can_be_seen():
+    coder = DendriticBalanceCoder(9, noise=0.1, horizon=1000, batch_size=50, random_state=0)
+    coder.partial_fit(DIGITS[:30])
+    assert (coder.n_presentations_, coder.n_steps_) == (30, 0)
+    assert coder.settings_.horizon == 1000
+    first = coder.noise_level_
+    assert first == coder.settings_.noise.level(0.0)
+    coder.partial_fit(DIGITS[:500])
+    assert coder.n_presentations_ == 530
+    assert coder.noise_level_ == pytest.approx(coder.settings_.noise.level(0.5))
+    coder.partial_fit(DIGITS[:500])
+    assert 0.1 <= coder.noise_level_ < 0.101 < first
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "name"),
+    [
+        pytest.param(n_rows, name, marks=() if n_rows == 2000 else pytest.mark.slow)
+        for n_rows in (2000, 10_000, 40_000, 200_000)
+        for name in ("digits", "mnist", "signed")
+    ],
+)
+def test_a_stream_learns_as_much_as_a_fit(n_rows, name, request):
+    if name == "digits":
+        X, n_components = DIGITS, 64
+    elif name == "mnist":
+        X, n_components = request.getfixturevalue("mnist"), 100
+    else:  # sums of sparse signed sources
+        rng = np.random.default_rng(0)
+        X, n_components = rng.laplace(size=(4000, 16)) @ rng.standard_normal((16, 24)), 32
+    X, X_test = X[:-500], X[-500:]
+    fit = DendriticBalanceCoder(
+        n_components, max_iter=-(-n_rows // len(X)), tol=None, random_state=0
+    ).fit(X)
+    rng = np.random.default_rng(1)
+    stream = DendriticBalanceCoder(n_components, random_state=0)
+    for n in np.diff([*range(0, n_rows, 1000), n_rows]):
+        stream.partial_fit(X[rng.integers(len(X), size=n)])
+    assert stream.n_presentations_ == n_rows
+    assert stream.score(X_test) > fit.score(X_test) - 0.02
+
+
+def test_rows_that_only_wait_for_a_batch_copy_no_weights():
+    # else a stream of single rows takes dozens of times as long as one of batches
+    coder = DendriticBalanceCoder(9, **STREAM).partial_fit(DIGITS[:70])
+    network = coder.network_
+    for row in DIGITS[70:76]:
+        coder.partial_fit(row[None])
+        assert coder.network_ is not network
+        assert all(
+            np.shares_memory(values, network.weights[name])
+            for name, values in coder.network_.weights.items()
+        )
+    assert network.n_presentations == 70  # what was fitted before is as it was
+    decoder = network.decoder.copy()
+    coder.partial_fit(DIGITS[76:77])
+    assert np.array_equal(network.decoder, decoder)
+    assert not np.array_equal(coder.network_.decoder, decoder)
+
+
+def test_copies_of_a_stream_go_on_apart():
+    coder = DendriticBalanceCoder(9, **STREAM).partial_fit(DIGITS[:68])
+    other = copy.copy(coder)  # shallow
+    coder.partial_fit(DIGITS[68:100])
+    other.partial_fit(DIGITS[168:200])
+    for stream, rows in ((coder, slice(68, 100)), (other, slice(168, 200))):
+        whole = DendriticBalanceCoder(9, **STREAM).partial_fit(DIGITS[np.r_[0:68, rows]])
+        assert as_bytes(stream.network_) == as_bytes(whole.network_)
 
 
 def test_scale_is_found_from_the_first_rows_that_are_not_all_zero():

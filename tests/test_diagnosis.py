@@ -4,11 +4,13 @@ import warnings
 
 import numpy as np
 import pytest
-from coders import DIGITS, FAST
+from coders import DIGITS, FAST, TABLES
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from skdendbal import DendriticBalanceCoder
+from skdendbal.datasets import make_patches
+from skdendbal.preprocessing import OnOffSplitter
 from skdendbal.settings import Neuron
 
 
@@ -130,3 +132,40 @@ def test_a_large_mean_of_the_data_is_said_to_be_the_cause():
         warnings.simplefilter("error")
         centred = StandardScaler(with_std=False).fit_transform(16.0 * DIGITS + 100.0)
         assert coder.fit(centred).score(centred) > 0.8
+
+
+def test_columns_of_very_different_scale_say_so():
+    coder = DendriticBalanceCoder(16, random_state=0)
+    for name in ("breast cancer", "wine"):
+        with pytest.warns(ConvergenceWarning, match="StandardScaler") as record:
+            coder.fit(TABLES[name])
+        assert len(record) == 1
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            coder.fit(StandardScaler().fit_transform(TABLES[name]))
+
+
+def test_images_say_nothing(mnist, find_data):
+    scenes = np.load(find_data("olshausen_scenes.npz"))["images"]
+    patches = make_patches(3000, images=scenes, whiten=False, random_state=0)
+    for X in (DIGITS, 255.0 * mnist, patches, OnOffSplitter().fit_transform(patches)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            DendriticBalanceCoder(32, random_state=0, max_iter=5).fit(X)
+
+
+def test_a_small_fit_stops_when_nothing_improves():
+    X = StandardScaler().fit_transform(TABLES["breast cancer"])
+    params = {"n_components": 30, "random_state": 0}
+    short = DendriticBalanceCoder(**params).fit(X)
+    full = DendriticBalanceCoder(**params, tol=None).fit(X)
+    assert full.n_iter_ == 71
+    assert short.n_iter_ < full.n_iter_ / 2
+    assert short.score(X) > full.score(X) - 0.005
+
+
+def test_tolerance_acts_without_a_horizon():
+    params = {"n_components": 8, "max_iter": 60, "n_iter_no_change": 1, "random_state": 0}
+    coder = DendriticBalanceCoder(tol=0.9, **params).fit(DIGITS)
+    # two passes and a bit until the noise has fallen, and two that are alike
+    assert 5 <= coder.n_iter_ <= 6

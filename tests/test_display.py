@@ -59,6 +59,28 @@ def test_zero_is_white(sign, limits):
     assert np.ptp(colour) == 0 if sign > 0 else colour[0] > colour[2]
 
 
+def test_panels_have_the_same_colours_on_request():
+    _, axes = plt.subplots(1, 2)
+    panels = np.eye(4), np.diag([1.0, -1.0, 1.0, 1.0])
+    one, other = (
+        DictionaryDisplay(components).plot(ax, vmin=-1).im_
+        for components, ax in zip(panels, axes, strict=True)
+    )
+    assert one.get_clim() == other.get_clim() == (-1.0, 1.0)
+    assert one.get_cmap() == other.get_cmap() == plt.get_cmap("RdBu_r")
+    image = DictionaryDisplay(panels[1]).plot(vmin=0, vmax=0.5, cmap="viridis").im_
+    assert image.get_clim() == (0.0, 0.5)
+    assert image.get_cmap() == plt.get_cmap("viridis")
+
+
+def test_frames_have_the_same_order_on_request(coder):
+    order = [3, 0, 7]
+    display = DictionaryDisplay.from_estimator(coder, order=order, vmin=-1, vmax=2, cmap="PuOr")
+    assert_array_equal(display.components, coder.components_[order])
+    assert display.im_.get_clim() == (-1.0, 2.0)
+    assert display.im_.get_cmap() == plt.get_cmap("PuOr")
+
+
 @pytest.mark.parametrize(
     ("n", "image_shape", "mosaic"),
     [

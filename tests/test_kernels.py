@@ -1,13 +1,6 @@
 """Kernels: random numbers, the spike function and its bounds, compilation."""
 
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import naive
 import numpy as np
@@ -18,7 +11,6 @@ from hypothesis import strategies as st
 from networks import SMALL
 from scipy import stats
 
-import skdendbal
 from skdendbal import network
 from skdendbal._kernels import (
     arguments,
@@ -144,64 +136,3 @@ def test_spikes_of_one_step_have_their_closed_form(one_spike):
     assert patterns[~possible].sum() == 0
     test = stats.chisquare(patterns[possible], n_trials * expected[possible])
     assert test.pvalue > 1e-3
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seconds", [0.1, 1.0])
-def test_compilation_can_be_interrupted(tmp_path, seconds):
-    script = """if True:
-        import numpy as np
-        from skdendbal import DendriticBalanceCoder
-        coder = DendriticBalanceCoder(8, max_iter=10**7)
-        print("fitting", flush=True)
-        try:
-            coder.fit(np.eye(8))
-        except KeyboardInterrupt:
-            print("interrupted", coder.__sklearn_is_fitted__(), flush=True)
-    """
-    process = subprocess.Popen(
-        [sys.executable, "-c", script],
-        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},  # an empty cache
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "fitting\n"
-    time.sleep(seconds)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert out == "interrupted False\n"
-    assert err == ""
-
-
-@pytest.mark.slow
-def test_what_compiles_and_what_loads_it_give_the_same_bits(tmp_path):
-    script = """if True:
-        import hashlib
-        from sklearn.datasets import load_digits
-        from skdendbal import DendriticBalanceCoder
-        X = load_digits().data[:1300]
-        coder = DendriticBalanceCoder(64, max_iter=4, random_state=0).fit(X)
-        learned, codes = coder.components_.tobytes(), coder.transform(X).tobytes()
-        print(hashlib.sha256(learned + codes).hexdigest())
-    """
-    command = [sys.executable, "-c", script]
-    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}  # an empty cache
-    first, second = (
-        subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
-        for _ in range(2)
-    )
-    assert first == second
-
-
-def test_import_where_nothing_compiled_can_be_kept(tmp_path):
-    package = Path(skdendbal.__file__).parent
-    shutil.copytree(package, tmp_path / "skdendbal", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "skdendbal" / "__pycache__").touch()  # not a folder, so the cache cannot be there
-    env = {**os.environ, "PYTHONPATH": str(tmp_path), "HOME": os.devnull}
-    for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
-        env.pop(name, None)
-    script = "import skdendbal; print(skdendbal.__file__)"
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True)
-    assert done.stdout.startswith(str(tmp_path)), done.stderr

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
+from scipy.sparse import csr_array
+from sklearn.exceptions import NotFittedError
 
-from skdendbal import metrics, network
+from skdendbal import DendriticBalanceCoder, metrics, network
 from skdendbal.datasets import make_bars
 from skdendbal.rules import Dendritic
 from skdendbal.settings import Neuron, Noise, Settings
@@ -115,7 +117,7 @@ def test_perfect_reconstruction():
 
 
 def test_firing_rates(stream):
-    rates = metrics.firing_rates(stream.sums, dt=0.5)
+    rates = metrics.firing_rates(stream.sums, 0.5)
     assert_allclose(rates, stream.raster.sum(axis=0) / (50 * 40e-3))
     assert 10 < rates.mean() < 100
 
@@ -136,8 +138,38 @@ def test_a_bad_decoder_or_empty_sums_are_refused(stream):
             measure(nothing, np.ones((16, 9)))
     with pytest.raises(ValueError, match="n_steps=0: evaluate at least one"):
         metrics.firing_rates(nothing, 0.5)
-    with pytest.raises(ValueError, match="'dt' parameter of firing_rates must be a float"):
+    with pytest.raises(ValueError, match="dt == 0, must be > 0"):
         metrics.firing_rates(stream.sums, 0)
+    with pytest.raises(TypeError, match="dt must be an instance of"):
+        metrics.firing_rates(stream.sums, "fast")
+
+
+@pytest.fixture(scope="module")
+def coder():
+    params = {"n_components": 9, "noise": 0.1, "dt": 0.5, "tau": 8.0, "presentation_time": 40.0}
+    return DendriticBalanceCoder(batch_size=1, max_iter=1, random_state=0, **params).fit(3 * X)
+
+
+@pytest.mark.parametrize("container", [np.array, np.asfortranarray, csr_array])
+def test_measures_of_a_coder_are_those_of_its_network(coder, container):
+    data = 3 * X[600:]
+    net, settings, scale = coder.network_, coder.settings_, coder.scale_
+    sums, spikes = network.evaluate(net, settings, data, scale)
+    loss = scale**2 * metrics.decoder_loss(sums, net.decoder)
+    assert metrics.decoder_loss(coder, container(data)) == pytest.approx(loss, rel=1e-10)
+    # in units of X, the density of an entry is smaller by the scale
+    likelihood = metrics.log_likelihood(sums, net.decoder) - 16 * np.log(scale)
+    assert metrics.log_likelihood(coder, container(data)) == pytest.approx(likelihood)
+    rates = np.bincount(spikes["unit"], minlength=9) / (50 * 40e-3)
+    assert_allclose(metrics.firing_rates(coder, container(data)), rates)
+
+
+def test_measures_of_what_is_no_fitted_coder(coder):
+    for measure in (metrics.decoder_loss, metrics.log_likelihood, metrics.firing_rates):
+        with pytest.raises(NotFittedError):
+            measure(DendriticBalanceCoder(), X)
+        with pytest.raises(ValueError, match=r"X has 3 features, but .* expecting 16"):
+            measure(coder, X[:, :3])
 
 
 # Traces

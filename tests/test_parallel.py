@@ -1,6 +1,7 @@
 """Threads, workers and arrays from elsewhere: no result depends on them."""
 
 import copy
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from coders import DIGITS
 from networks import SMALL, VARIANTS, make_trained
+from processes import run_script
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skdendbal import DendriticBalanceCoder, network
@@ -143,3 +145,130 @@ def test_an_error_does_not_wait_for_other_threads():
         apply(work, [(i,) for i in range(100)])
     assert finished == []
     over.set()
+
+
+# The process around it
+
+FIT = """if True:
+    import atexit, os, signal, threading, time
+    import numpy as np
+    from skdendbal import DendriticBalanceCoder
+    X = np.random.default_rng(0).random((640, 8))
+
+    def fit_and_code(n_jobs):
+        params = {"max_iter": 2, "random_state": 0, "n_jobs": n_jobs, "horizon": 600}
+        coder = DendriticBalanceCoder(4, **params).fit(X)
+        return float(coder.transform(X).sum())
+"""
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_exit_handlers_may_fit_and_code(n_jobs):
+    script = (
+        FIT
+        + f"""
+    atexit.register(lambda: print(fit_and_code({n_jobs})))
+    """
+    )
+    assert float(run_script(script)) > 0.0
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_thread_that_outlives_the_main_one_may_fit_and_code(n_jobs):
+    script = (
+        FIT
+        + f"""
+    def later():
+        threading.main_thread().join()  # the interpreter is about to end
+        time.sleep(0.2)
+        print(fit_and_code({n_jobs}))
+    threading.Thread(target=later).start()
+    """
+    )
+    assert float(run_script(script)) > 0.0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes fork on POSIX only")
+def test_children_of_a_fork_have_locks_and_limits_of_their_own():
+    # children fork while another thread fits, that is, mostly while it limits the threads of BLAS
+    script = (
+        FIT
+        + """
+    import warnings
+    from threadpoolctl import threadpool_info, threadpool_limits
+    warnings.simplefilter("ignore", DeprecationWarning)  # of forks where threads run
+    threadpool_limits(2, user_api="blas")
+    expected, stop = fit_and_code(1), threading.Event()
+
+    def keep_fitting():
+        while not stop.is_set():
+            fit_and_code(1)
+    thread = threading.Thread(target=keep_fitting)
+    thread.start()
+    wrong = 0
+    for _ in range(30):
+        time.sleep(0.003)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)  # a child that hangs is killed
+            right = fit_and_code(2) == expected
+            blas = [each for each in threadpool_info() if each["user_api"] == "blas"]
+            limits = {each["num_threads"] for each in blas}
+            os._exit(0 if right and limits == {2} else 1)
+        wrong += os.waitpid(child, 0)[1] != 0
+    stop.set()
+    thread.join()
+    print(wrong)
+    """
+    )
+    assert run_script(script) == "0\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes fork on POSIX only")
+def test_a_fork_waits_until_another_thread_has_compiled():
+    script = (
+        FIT
+        + """
+    import numba, warnings
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from skdendbal._kernels.compilation import compiled, call_interruptibly
+
+    def make(i):
+        def kernel(x):
+            for k in range(10):
+                x = np.sqrt(x + k) + np.sin(x) * i
+            return x
+        return numba.njit(kernel)
+    threads = [threading.Thread(target=lambda i=i: make(i)(np.ones(3))) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    wrong = 0
+    for i in range(5):
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)
+            call_interruptibly(make(9), np.ones(3))
+            os._exit(0)
+        wrong += os.waitpid(child, 0)[1] != 0
+    for thread in threads:
+        thread.join()
+    print(wrong)
+    """
+    )
+    assert run_script(script) == "0\n"
+
+
+def test_without_helpers_the_calling_thread_works(monkeypatch):
+    def refuse(*args):
+        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", refuse)
+    main, names = threading.current_thread(), []
+
+    def work(i):
+        names.append(threading.current_thread())
+        return i
+
+    with threads(3) as apply:
+        assert apply(work, [(i,) for i in range(7)]) == list(range(7))
+    assert names == [main] * 7

@@ -1,0 +1,21 @@
+"""Python processes of their own, for what concerns a whole process."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+def run_script(script, *, timeout=120, **environment):
+    """Run a script; return what it prints. What it says on stderr is an error."""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    if done.returncode != 0 or done.stderr:
+        pytest.fail(f"exit status {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    return done.stdout
