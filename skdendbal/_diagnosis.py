@@ -20,6 +20,8 @@ MAX_LOSS_RISE = 1.7  # learning has failed if the loss ends above this multiple 
 class EarlyStopping:
     """Watches the decoder loss of successive passes, once the noise has fallen.
 
+    Learning goes on as long as many neurons miss their target rate.
+
     Parameters
     ----------
     network : Network
@@ -35,7 +37,7 @@ class EarlyStopping:
     """
 
     def __init__(self, network, settings, n_samples, tol, n_iter_no_change):
-        self.network, self.n_samples = network, n_samples
+        self.network, self.settings, self.n_samples = network, settings, n_samples
         self.tol, self.n_iter_no_change = tol, n_iter_no_change
         self.end_of_pass = settings.horizon + n_samples
         self.n_points = None  # of the loss curve before this pass
@@ -54,7 +56,12 @@ class EarlyStopping:
             self.best_loss = min(loss, self.best_loss)
             self.n_passes = 0 if is_better else self.n_passes + 1
             self.end_of_pass, self.n_points = now + self.n_samples, len(curve)
-        return self.n_passes >= self.n_iter_no_change
+        return self.n_passes >= self.n_iter_no_change and not self._misses_rates()
+
+    def _misses_rates(self):
+        """Tell whether :func:`describe_failure` would speak of rates."""
+        firing_rates, rate = self.network.record.firing_rates, self.settings.rate
+        return count_off_target(firing_rates, rate) > MAX_BAD_FRACTION * len(firing_rates)
 
 
 def count_silent(firing_rates, rate):
@@ -73,6 +80,25 @@ def count_silent(firing_rates, rate):
         Number of silent neurons.
     """
     return int((firing_rates < SILENT_FRACTION * rate).sum())
+
+
+def count_off_target(firing_rates, rate):
+    """Return the number of neurons whose rate is off the target by more than a factor of two.
+
+    Parameters
+    ----------
+    firing_rates : ndarray of shape (n_components,)
+        Firing rates in Hz.
+    rate : float
+        Target rate in Hz.
+
+    Returns
+    -------
+    n_off_target : int
+        Number of such neurons.
+    """
+    ratio = firing_rates / rate
+    return int(((ratio < 1.0 / MAX_RATE_RATIO) | (ratio > MAX_RATE_RATIO)).sum())
 
 
 def describe_failure(network, settings, loss_curve, spread=1.0, offset=0.0):
@@ -98,8 +124,7 @@ def describe_failure(network, settings, loss_curve, spread=1.0, offset=0.0):
     """
     firing_rates = network.record.firing_rates
     n_silent = count_silent(firing_rates, settings.rate)
-    ratio = firing_rates / settings.rate
-    n_off_target = int(((ratio < 1.0 / MAX_RATE_RATIO) | (ratio > MAX_RATE_RATIO)).sum())
+    n_off_target = count_off_target(firing_rates, settings.rate)
     whole = len(loss_curve) // 10 * 10
     losses = loss_curve[:whole].reshape(-1, 10).mean(axis=1).tolist()
     if network.n_updates < MIN_UPDATES:

@@ -62,6 +62,7 @@ __all__ = ["DendriticBalanceCoder"]
 
 _MIN_PRESENTATIONS = 40_000  # of a fit with max_iter=None that does not stop early
 _HORIZON = 4000  # presentations over which the noise falls
+_DELAYED_HORIZON = 40_000  # the same, where spikes arrive late
 _MAX_CALLBACKS = 100  # during a fit whose blocks are shorter than _MAX_ROWS
 _MAX_ROWS = 1024  # converted to dense float64 at once
 _MAX_ENTRIES = 1 << 22  # of these rows
@@ -149,12 +150,13 @@ class DendriticBalanceCoder(
         Largest number of passes over the data in `fit`. None: enough for 40,000 presentations.
     horizon : int, default=None
         Number of presentations over which the noise falls from its initial to its final level.
-        None: 4000, or all those of a `fit` that has fewer.
+        None: 4000, or 40,000 with a `delay` beyond `dt`, with which rates settle more slowly; or
+        all those of a `fit` that has fewer.
     tol : float, default=0.005
         Relative tolerance for early stopping. `fit` stops when the decoder loss has not improved
         on its best value by at least `tol` (as a fraction) for `n_iter_no_change` passes. Only
-        passes that begin after the horizon count, because the noise still falls before. None:
-        never.
+        passes that begin after the horizon count, because the noise still falls before, and it
+        goes on while many neurons miss their target rate. None: never.
     n_iter_no_change : int, default=5
         Number of passes without improvement after which `fit` stops, see `tol`.
     batch_size : int, default=64
@@ -429,7 +431,7 @@ class DendriticBalanceCoder(
             X = self._validate(X, reset=True)
             n_samples, n_features = X.shape
             max_iter = self.max_iter or math.ceil(_MIN_PRESENTATIONS / n_samples)
-            horizon = self.horizon or min(_HORIZON, n_samples * max_iter)
+            horizon = self.horizon or min(self._default_horizon(), n_samples * max_iter)
             settings = self._make_settings(n_features, horizon)
             random_state = check_random_state(self.random_state)
             moments = _moments(X)
@@ -469,12 +471,12 @@ class DendriticBalanceCoder(
     def partial_fit(self, X, y=None):
         """Go on learning: present the rows of X once, in their order.
 
-        The noise falls over `horizon` presentations, 40,000 if not given, and before their end
-        codes are poor. Calls continue one stream: with `input_scale` and `horizon` given, any
-        split of the same rows over calls ends in the same state, bit for bit. Parameters may be
-        changed in between, except `n_components`, `batch_size`, `input_scale`, the delay in steps
-        and the kind of rule and of bias, and time constants only between full batches.
-        `random_state` is that of the first call.
+        The noise falls over `horizon` presentations, and before their end codes are poor. Calls
+        continue one stream: with `input_scale` and `horizon` given, any split of the same rows
+        over calls ends in the same state, bit for bit. Parameters may be changed in between,
+        except `n_components`, `batch_size`, `input_scale`, the delay in steps and the kind of rule
+        and of bias, and time constants only between full batches. `random_state` is that of the
+        first call.
 
         Parameters
         ----------
@@ -503,7 +505,7 @@ class DendriticBalanceCoder(
             if is_first:
                 self._validate_params()
             X = self._validate(X, reset=is_first)
-            horizon = self.horizon or _HORIZON
+            horizon = self.horizon or self._default_horizon()
             if is_first:
                 settings = self._make_settings(X.shape[1], horizon)
                 seed = _draw_seed(check_random_state(self.random_state))
@@ -822,6 +824,10 @@ class DendriticBalanceCoder(
             horizon=int(horizon),
             delay=None if self.delay is None else float(self.delay),
         )
+
+    def _default_horizon(self):
+        is_late = self.delay is not None and self.delay > self.dt
+        return _DELAYED_HORIZON if is_late else _HORIZON
 
     def _coding_settings(self):
         """Return the settings of the fit with the current presentation time."""
