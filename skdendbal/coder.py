@@ -450,7 +450,7 @@ class DendriticBalanceCoder(
             context.call_on_fit_task_begin(**about)
             order = random_state if self.shuffle else None
             stopping = EarlyStopping(state, settings, n_samples, self.tol, self.n_iter_no_change)
-            with self._workers(settings) as apply:
+            with self._workers(settings.batch_size) as apply:
                 for rows in _presentation_order(n_samples, max_iter, block, order):
                     task = context.subcontext(task_name="presentations")
                     task.call_on_fit_task_begin(**about)
@@ -514,14 +514,15 @@ class DendriticBalanceCoder(
                 settings = self._change_settings(horizon)
                 state, n_iter = self.network_.fork(), self.n_iter_ + 1
             scale = self._find_scale(_moments(X)) if state.is_blank else self.scale_
-            with self._workers(settings) as apply:
+            with self._workers(min(settings.batch_size, X.shape[0])) as apply:
                 for _, rows in _blocks(X):
                     network.learn(state, settings, rows, scale, apply=apply)
-            if is_first or state.n_updates > self.n_steps_:
+            has_learned = is_first or state.n_updates > self.n_steps_
+            if has_learned:
                 vars(self).update(self._fitted(state, settings, scale, n_iter))
             else:  # nothing else has changed
                 vars(self).update(n_iter_=n_iter, network_=state, settings_=settings)
-            if state.n_presentations >= horizon:
+            if has_learned and state.n_presentations >= horizon:
                 # the loss may rise later for many reasons: other data, rates or noise
                 loss_curve = self.loss_curve_[: settings.points_per_horizon]
                 warn(describe_failure(state, settings, loss_curve))
@@ -923,9 +924,9 @@ class DendriticBalanceCoder(
         sum_zz.flat[:: n_components + 1] += _RIDGE * sum_zz.trace() / n_components + _TINY
         return np.linalg.solve(sum_zz, sum_zx) * self.scale_
 
-    def _workers(self, settings):
+    def _workers(self, n_lanes):
         """Return a context that gives what presents parts of a batch, by workers if of use."""
-        return workers(1 if settings.batch_size <= LANES_PER_PART else self.n_jobs)
+        return workers(1 if n_lanes <= LANES_PER_PART else self.n_jobs)
 
     @staticmethod
     def _fitted(state, settings, scale, n_iter):
