@@ -9,14 +9,15 @@ from . import _kernels
 from ._implicit import TraceSubspace
 from ._timing import Timing, tail_sums
 
-LANES_PER_PART = 16  # whose contributions are summed together, so that sums depend on nothing else
+LANES_PER_PART = 16  # lanes that are summed first, so that sums do not depend on the workers
 NOT_FORMED = np.empty((0, 0))
 
 
 class _cached_property:
     """A property that is formed once, without the lock that functools has up to Python 3.11.
 
-    A process may fork while another thread holds that lock, for which its child would wait.
+    A process may fork while another thread holds that lock. The child would then wait for it
+    forever.
     """
 
     def __init__(self, form):
@@ -127,7 +128,7 @@ class Intervals:
         Returns
         -------
         sums : ndarray of shape (n_intervals,)
-            With `traces` to the same power they sum up weighted powers of the traces.
+            Multiplied by `traces` to the same power, they are sums of weighted powers of traces.
         """
         factor = self.clock.powers[1] ** power
         tail = tail_sums(weights, factor)
@@ -155,7 +156,7 @@ class Intervals:
     def squares(self):
         """Sum over each interval of the squared decay since its first step.
 
-        What `sum` finds for weights of one, in closed form: once a presentation counts.
+        This is what `sum` finds for weights of one, in closed form, which is faster.
         """
         powers, n_steps = self.clock.powers, self.stops - self.firsts
         return (1.0 - powers[n_steps] ** 2) / (1.0 - powers[1] ** 2)
@@ -192,9 +193,9 @@ class Batch:
     needs_intervals : bool
         Whether the rule has asked for `intervals`.
     spike_counts : ndarray of shape (n_components,)
-        Spikes.
+        Number of spikes of each neuron.
     sum_wz : ndarray of shape (n_lanes, 2, n_components)
-        Sums of z weighted by the new and by the previous stimulus of each lane.
+        Sums of z times the weight of the new, and of the previous, stimulus of each lane.
     starts : ndarray of shape (n_lanes, n_components)
         Traces at the first step.
     n_lanes : int, default=0
@@ -214,7 +215,7 @@ class Batch:
     n_lanes: int = 0
     new: np.ndarray | None = None
     old: np.ndarray | None = None
-    # G such that G + G^T = sum of z z^T, over all complete parts of lanes and over the last one
+    # G such that G + G^T = sum of z z^T, over the complete parts of lanes and over the unfinished
     _half_zz: np.ndarray = field(init=False, default_factory=lambda: NOT_FORMED)
     half_zz_of_part: np.ndarray = field(init=False, default_factory=lambda: NOT_FORMED)
     _spikes: list = field(init=False, default_factory=list)
@@ -368,7 +369,7 @@ def sum_of_products(new, old, sum_wz):
     old : ndarray of shape (n_lanes, n_features)
         The stimulus that fades out.
     sum_wz : ndarray of shape (n_lanes, 2, n_components)
-        Sums of z weighted by the new and by the previous stimulus.
+        Sums of z times the weight of the new, and of the previous, stimulus.
 
     Returns
     -------

@@ -6,7 +6,7 @@ SPIKES_PER_SECOND = 800.0  # of all neurons together
 MAX_RATE = 50.0  # of a neuron in Hz
 MAX_SPIKES_PER_STEP = 0.5  # of all neurons together
 NOISE_TIMES_SPIKES = 0.2  # noise level times the spikes of all neurons in a time constant
-MAX_NOISE = 0.3  # where few neurons spike less often
+MAX_NOISE = 0.3  # reached where few neurons spike rarely
 HALF_DELAY = 0.25  # time constants of delay at which half of the additional noise is reached
 
 

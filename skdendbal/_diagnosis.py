@@ -44,7 +44,7 @@ class EarlyStopping:
         self.best_loss, self.n_passes = np.inf, 0
 
     def is_due(self):
-        """Tell whether the last passes in a row were all no better than the best before."""
+        """Tell whether enough passes were no better, and enough neurons meet their target rate."""
         if self.tol is None:
             return False
         curve, now = self.network.record.loss_curve, self.network.n_presentations
@@ -111,7 +111,7 @@ def describe_failure(network, settings, loss_curve, spread=1.0, offset=0.0):
     settings : Settings
         Its settings.
     loss_curve : ndarray of shape (n_points,)
-        Decoder loss while the noise fell.
+        Decoder loss, whose end is compared with its minimum.
     spread : float, default=1.0
         Largest standard deviation of a column of the data, relative to their median.
     offset : float, default=0.0

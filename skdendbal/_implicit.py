@@ -1,7 +1,7 @@
 """Implicit learning steps: what weights become when a rule acts for a whole batch at once.
 
-An explicit step of that size may overshoot. Backward Euler steps and exact solutions have the same
-fixed points and the same limit of small steps, and cannot.
+An explicit step of that size may overshoot. Backward Euler steps and exact solutions cannot, and
+have the same fixed points and the same limit of small steps.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import numpy as np
 from scipy.linalg.blas import dsymm
 from scipy.linalg.lapack import dposv, dpotrf, dpotri
 
-MAX_RELATIVE_STEP = 1e3  # learning step relative to the weights, from where an inverse is inexact
+MAX_RELATIVE_STEP = 1e3  # learning step relative to the weights, above which inverses are inexact
 
 
 @dataclass
@@ -76,7 +76,7 @@ class TraceSubspace:
         Parameters
         ----------
         coordinates : ndarray of shape (n_vectors, n + n_decays)
-            What `project` is to return of them.
+            What `project` will return for the changed vectors.
         vectors : ndarray of shape (n_vectors, n_components)
             Changed in place.
         """
@@ -131,8 +131,8 @@ def follow(weights, batch, rate, response=None, decay=0.0):
 
 
 def _solve(weights, sum_yz, sum_zz, rate, kept):
-    """Do what `follow` does, from sums of target z^T and of z z^T; `kept` is left by decay."""
-    # Where the rate outweighs the identity below by more, rounding would lose it.
+    """Do what `follow` does, from sums of target z^T and z z^T; decay leaves the part `kept`."""
+    # Rounding would lose the identity below if the rate outweighed it by more than this.
     size = sum_zz.trace()
     rate = min(rate, 1e12 / (1.0 + size))
     system = rate * sum_zz
@@ -173,10 +173,11 @@ def balance_soma(weights, batch, rate):
 def balance_dendrites(weights, batch, rate, decay=0.0):
     """Learn dendritic weights, ``dW^d_ji = -rate (u_ji z^T + decay W^d_ji)``.
 
-    With F and the spikes of the batch given that is linear, ``dW = -rate (F_ji c + W H)`` with
-    c = sum x_i z^T and H = sum z z^T + decay n_steps, and integrated exactly for the mean of its
-    steps: W changes by ``-rate (F_ji c + W H) phi(rate H)``, ``phi(a) = (1 - exp(-a)) / a``, and
-    is ``W phi(rate H) - rate F_ji c psi(rate H)`` in the mean, ``psi(a) = (1 - phi(a)) / a``.
+    While F and the spikes of the batch are fixed, this is linear in W. Over the batch it reads
+    ``dW = -rate (F_ji c + W H)`` with c = sum x_i z^T and H = sum z z^T + decay n_steps. It is
+    integrated exactly, as if all steps were like their mean. W changes by
+    ``-rate (F_ji c + W H) phi(rate H)`` with ``phi(a) = (1 - exp(-a)) / a``. Its mean over the
+    batch is ``W phi(rate H) - rate F_ji c psi(rate H)`` with ``psi(a) = (1 - phi(a)) / a``.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ def check_memory(n_bytes, what, remedy):
     n_bytes : int
         Their size, with copies while learning.
     what : str
-        What they are, with the parameters that decide about it.
+        What they are, with the parameters that decide on their size.
     remedy : str
         What to change.
 
@@ -26,6 +26,6 @@ def check_memory(n_bytes, what, remedy):
         return
     if n_bytes > memory:
         raise MemoryError(
-            f"{what} and copies while learning take {n_bytes / 2**30:.3g} GiB of "
+            f"{what} and the copies made while learning take {n_bytes / 2**30:.3g} GiB of "
             f"{memory / 2**30:.3g} GiB. {remedy}"
         )

@@ -1,4 +1,4 @@
-"""Time in steps: how long stimuli last, how they fade in, how traces decay and spikes are late."""
+"""Time in steps: how long stimuli last and fade in, how traces decay, how late spikes arrive."""
 
 import functools
 import math
@@ -85,7 +85,7 @@ class Timing:
 
     @property
     def at_rest(self):
-        """Timing of a presentation that does not follow another one: it fades in sooner."""
+        """Timing of a presentation that does not follow another one: it fades in over `ONSET`."""
         onset = ONSET * self.tau / self.presentation_time
         return replace(self, fading=min(onset, 0.5))
 
@@ -93,10 +93,11 @@ class Timing:
     def code_per_spike(self):
         """What every spike of a presentation adds to the code of a network that was at rest.
 
-        Traces change by ``z(t + 1) - z(t) = s(t) - (1 - exp(-dt / tau)) z(t)``, of which the sum
-        over a presentation counts the spikes. Balance holds traces at the code c times the weight
-        of the stimulus, ``z(t + 1) = fade(t) c``, which makes
-        ``c (1 + (1 - exp(-dt / tau)) sum fade(t))`` spikes, all steps but the last in the sum.
+        Traces change by ``z(t + 1) - z(t) = s(t) - (1 - exp(-dt / tau)) z(t)``. Summed over a
+        presentation, this gives the number of spikes. Balance holds traces at the code c times the
+        weight of the stimulus, ``z(t + 1) = fade(t) c``. This takes
+        ``c (1 + (1 - exp(-dt / tau)) sum fade(t))`` spikes, with all steps but the last in the
+        sum.
         """
         per_spike = self.trace_per_spike
         return per_spike / (per_spike + self.fade[:-1].sum())
@@ -154,7 +155,7 @@ def tail_sums(weights, factor):
 Constants = namedtuple("Constants", ["clock", "tails", "overlaps"])
 
 
-@functools.lru_cache(maxsize=4)  # they take as long to find as a few rows to code
+@functools.lru_cache(maxsize=4)  # finding them takes as long as coding a few rows
 def _find_constants(n_steps, decay, fading, delay_steps):
     new = np.minimum(1.0, np.arange(1, n_steps + 1) / (fading * n_steps))
     old, always = 1.0 - new, np.ones(n_steps)

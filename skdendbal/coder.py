@@ -31,6 +31,7 @@ from ._batch import LANES_PER_PART
 from ._defaults import auto_noise, auto_rate
 from ._diagnosis import EarlyStopping, count_silent, describe_failure, warn
 from ._parallel import OneBlasThread, as_kernel_array, threads, workers
+from ._settling import Settling
 from ._timing import check_times
 from .rules import RULES, Rule
 from .settings import Neuron, Noise, Settings
@@ -70,12 +71,13 @@ _MAX_FEATURES = 4096  # that have a neuron each with n_components=None
 _SHARES_PER_THREAD = 8  # of the rows to code, as threads are not equally quick
 _MIN_ROWS_PER_SHARE = 8
 _LAST_POINTS = 10  # of the loss curve, whose mean is the loss at the end
-_RIDGE = 1e-3  # penalty of a decoder that is fitted again, relative to the mean square of codes
+_MAX_REFIT_ROWS = 10_000  # to which the decoder is fitted, or ten for each neuron
+_RIDGE = 1e-3  # penalty of this fit, relative to the mean square of codes
 _TINY = 1e-12  # for codes that are all zero, and rows that are all equal
 
 
 def _with_numpy_defaults(method):
-    """Decorate a method so that no :func:`numpy.seterr` of the caller's stops it half way."""
+    """Decorate a method so that the caller's :func:`numpy.seterr` cannot stop it half way."""
 
     @functools.wraps(method)
     def wrapper(*args, **kwargs):
@@ -100,42 +102,48 @@ class DendriticBalanceCoder(
     the default `tau` of 10 ms (multiply by `to_hz_`). They are never negative.
 
     The parameters come in four groups: what you tune (`n_components`, `rate`,
-    `presentation_time`), the model (`learning_rule` to `delay`), learning (`max_iter` to
+    `presentation_time`, `code`), the model (`learning_rule` to `delay`), learning (`max_iter` to
     `shuffle`) and running (`sparse_output` to `n_jobs`).
 
     Parameters
     ----------
     n_components : int, default=None
-        Number of neurons n_z. None uses one neuron per feature, if there are not too many. A
-        weight update costs O(n_features * n_components^2), or O(n_components^3) if there are fewer
-        features.
+        Number of neurons n_z. None uses one neuron per feature, up to 4096 of them. A weight
+        update costs O(n_features * n_components^2), or O(n_components^3) if there are fewer
+        features than neurons.
     rate : float or "auto", default="auto"
         Target firing rate rho of every neuron in Hz. Higher rates reconstruct better, with less
         sparse codes. "auto" shares 800 spikes per second among all neurons, but gives none more
         than 50 Hz: 12.5 Hz for 64 neurons. With `dt` above 0.625 ms the total is one spike in
         every two steps.
     presentation_time : float, default=100.0
-        Duration of a stimulus in ms. While learning, it fades in from the one before over the
-        first 30 %. A row to code fades in over half a time constant `tau`, at most half of its
-        presentation, and its code counts all spikes. You may change it after `fit` to code for
-        longer or shorter; all other parameters of the network take effect in the next `fit` or
-        `partial_fit`.
+        Duration of a stimulus in ms. While the network learns, a stimulus fades in over the first
+        30 % of its presentation, and replaces the one before it. A row to code fades in over half
+        a time constant `tau`, but over at most half of its presentation, and its code counts all
+        spikes. You may change this parameter after `fit` to code for longer or shorter; all other
+        parameters of the network take effect in the next `fit` or `partial_fit`.
+    code : {"rate", "balanced"}, default="rate"
+        "rate": codes are firing rates, from counts of spikes. "balanced": after the last spike,
+        the rates of the neurons that spiked settle where their potentials are zero, or fall to
+        zero. Codes are then no less sparse and take little longer, but explain more of the
+        variance, most of all if `presentation_time` is short. You may change it after `fit`.
     learning_rule : {"dendritic", "dendritic-decay", "dendritic-slow", "dendritic-simultaneous", \
             "somatic", "somatic-unwhitened"} or Rule, default="dendritic"
         Learning rule, by name, or as an object of :mod:`skdendbal.rules` with rates of its own.
         "dendritic" is exact dendritic balance. The other "dendritic-..." rules learn dendritic
-        balance. They need data that are not negative, have n_features * n_components^2 weights and
-        are several times as slow ("dendritic-simultaneous": dozens of times). The "somatic..."
-        rules are somatic balance with Hebbian-like plasticity, the baseline that the others
-        improve on.
+        balance. They need data that are not negative and have n_features * n_components^2 weights.
+        With 64 neurons they take up to twice as long ("dendritic-simultaneous": dozens of times as
+        long), and even longer with more neurons. The "somatic..." rules are somatic balance with
+        Hebbian-like plasticity, the baseline that the others improve on.
     neuron : Neuron, default=None
         How neurons spike and find their threshold. None is :class:`skdendbal.settings.Neuron` with
         its defaults.
     noise : float, "auto" or Noise, default="auto"
         Final noise level sigma of the membrane potential, relative to the scaled input, whose
         root mean squared row norm is 1. Larger values make spiking more random and codes less
-        sparse; if they are too small, neurons overshoot the input in turn. "auto" divides 0.2 by
-        the expected number of spikes of the whole network per time constant, and is at most 0.3.
+        sparse. With values that are too small, neurons overshoot the input in turn. "auto" divides
+        0.2 by the expected number of spikes of the whole network per time constant, and is at most
+        0.3.
         With the other defaults and at least 16 neurons that gives 0.025. A delay of e ms beyond
         one step multiplies it by ``1 + e / (e + tau / 4)``. A :class:`skdendbal.settings.Noise`
         also says where the level starts and how it falls.
@@ -150,25 +158,25 @@ class DendriticBalanceCoder(
         Largest number of passes over the data in `fit`. None: enough for 40,000 presentations.
     horizon : int, default=None
         Number of presentations over which the noise falls from its initial to its final level.
-        None: 4000, or 40,000 with a `delay` beyond `dt`, with which rates settle more slowly; or
-        all those of a `fit` that has fewer.
+        None: 4000. With a `delay` beyond `dt` rates settle more slowly, and None is 40,000. In a
+        `fit` that has fewer presentations, None is their number.
     tol : float, default=0.005
         Relative tolerance for early stopping. `fit` stops when the decoder loss has not improved
         on its best value by at least `tol` (as a fraction) for `n_iter_no_change` passes. Only
-        passes that begin after the horizon count, because the noise still falls before, and it
-        goes on while many neurons miss their target rate. None: never.
+        passes that begin after the horizon count, because the noise still falls before. `fit` also
+        goes on while many neurons miss their target rate. None: never stop early.
     n_iter_no_change : int, default=5
         Number of passes without improvement after which `fit` stops, see `tol`.
     batch_size : int, default=64
         Number of stimuli presented at once before the weights are updated, each to a copy of the
-        network with traces of its own. 1 is the published model.
+        network with traces of its own. The published model has 1.
     learning_rate : float, default=1.0
         Factor on the learning rates of the rule, which are those of the decoder and all weights.
-    decoder : {"online", "refit"}, default="online"
-        "online": `components_` are the decoder that the network learns with. "refit": `fit` ends
-        by coding the training data, and replaces `components_` by ridge regression of the data on
-        their codes. Codes stay the same, and explain some hundredths more of the variance.
-        `partial_fit` returns to the decoder of the network.
+    decoder : {"refit", "online"}, default="refit"
+        "refit": `fit` ends by coding the training data, or 10,000 rows of them, and `components_`
+        are the ridge regression of these rows on their firing rates. "online": `components_` are
+        the decoder that the network learns with, as after `partial_fit`. Spikes are the same;
+        "refit" explains some hundredths more of the variance with them.
     input_scale : float or "auto", default="auto"
         `X` is divided by it. "auto": the root mean squared row norm of the data of `fit`, or of
         the first call of `partial_fit` whose data are not all zero. It is one scalar. If columns
@@ -198,26 +206,27 @@ class DendriticBalanceCoder(
     n_iter_ : int
         Number of passes over data, those of `partial_fit` included.
     n_steps_ : int
-        Number of weight updates, one for every full batch (not of time steps). An unfinished batch
+        Number of weight updates (not of time steps): one for every full batch. An unfinished batch
         waits for the rows of the next `partial_fit`.
     seed_ : int
         Seed of the network's random numbers.
     scale_ : float
         Input scale.
     firing_rates_ : ndarray of shape (n_components,)
-        Firing rate of each neuron in Hz during the last stretch of learning: an average that
-        decays over 5 % of the horizon.
+        Firing rate of each neuron in Hz during the last stretch of learning: a running average
+        over about 500 presentations, or over 5 % of the horizon if that is more.
     loss_curve_ : ndarray of shape (n_points,)
-        Decoder loss while learning, about 100 points over the horizon: half the mean squared error
-        of an entry of the scaled input, as read from the traces before the spikes of a step.
+        Decoder loss while learning, with one point for about every hundredth of the horizon, but
+        at most one for every weight update. The loss is half the mean squared error of an entry of
+        the scaled input, as read from the traces before the spikes of a step.
     n_presentations_ : int
         Number of stimuli presented so far.
     noise_level_ : float
         Noise level sigma now. It falls over the horizon, ``settings_.horizon`` presentations.
     n_silent_units_ : int
-        Number of neurons whose firing rate is below a tenth of the target. Their thresholds keep
-        falling while the network learns, until they fire: more presentations revive them, by
-        `partial_fit` or a larger `max_iter`.
+        Number of neurons whose firing rate is below a tenth of the target. While the network
+        learns, their thresholds keep falling until they fire. Further presentations therefore
+        revive them, by `partial_fit` or by a larger `max_iter`.
     weights_ : dict of str to ndarray
         Weights beside the decoder, in units of the scaled input, read-only. "recurrent": row k is
         what a spike of neuron k adds to the potentials (W^T). Then those of the rule, for example
@@ -225,8 +234,8 @@ class DendriticBalanceCoder(
         the decoder serves) and "dendritic" (entry [i, j, k] from neuron k onto the compartment of
         input i on neuron j).
     to_hz_ : float
-        Factor from codes to firing rates in Hz, ``1000 (1 - exp(-dt / tau)) / dt``. Codes make
-        up for the onset of a row, in which neurons fire more often.
+        Factor from codes to firing rates in Hz, ``1000 (1 - exp(-dt / tau)) / dt``, if `code` is
+        "rate". Codes make up for the onset of a row, when neurons fire more often.
     network_ : Network
         The network itself, see :mod:`skdendbal.network`. Writing to its arrays changes the coder.
     settings_ : Settings
@@ -243,6 +252,11 @@ class DendriticBalanceCoder(
     presented to the network at rest, with random numbers derived from its own values. Order,
     batch, memory layout and number of threads do not matter. :meth:`simulate` gives
     repeated trials with fresh noise.
+
+    In exact balance, the potential of a neuron is the projection of the coding error on its atom,
+    ``u_j = D_j . (x - D r)``. A balanced code r has ``u_j = 0`` wherever ``r_j > 0``, and
+    ``u_j <= 0`` for neurons that spiked and then fell silent: these are the non-negative
+    least-squares rates of the neurons that spiked. D is `components_`, whatever the learning rule.
 
     Learning is evaluated once a batch, from sums over all its steps and in implicit form, and
     weights decay a little, see :class:`skdendbal.rules.Dendritic`. Callbacks of scikit-learn 1.9
@@ -287,6 +301,7 @@ class DendriticBalanceCoder(
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "rate": [Interval(Real, 0, np.inf, closed="neither"), StrOptions({"auto"})],
         "presentation_time": [Interval(Real, 0, np.inf, closed="neither")],
+        "code": [StrOptions({"rate", "balanced"})],
         "learning_rule": [StrOptions(set(RULES)), Rule],
         "neuron": [Neuron, None],
         "noise": [Interval(Real, *Noise.RANGE, closed="both"), StrOptions({"auto"}), Noise],
@@ -318,6 +333,7 @@ class DendriticBalanceCoder(
         # what you tune
         rate="auto",
         presentation_time=100.0,
+        code="rate",
         # the model
         learning_rule="dendritic",
         neuron=None,
@@ -332,7 +348,7 @@ class DendriticBalanceCoder(
         n_iter_no_change=5,
         batch_size=64,
         learning_rate=1.0,
-        decoder="online",
+        decoder="refit",
         input_scale="auto",
         shuffle=True,
         # running
@@ -343,6 +359,7 @@ class DendriticBalanceCoder(
         self.n_components = n_components
         self.rate = rate
         self.presentation_time = presentation_time
+        self.code = code
         self.learning_rule = learning_rule
         self.neuron = neuron
         self.noise = noise
@@ -368,10 +385,10 @@ class DendriticBalanceCoder(
         Parameters
         ----------
         **params : dict
-            Parameters of the estimator by name, and of the objects it takes as
-            ``learning_rule__decoder_decay``, ``neuron__one_spike_per_step`` or
-            ``noise__annealing``, for example. Such an object is replaced, not changed; a name or
-            number that stands for one becomes one.
+            Parameters of the estimator by name. Parameters of the objects that it takes have names
+            such as ``learning_rule__decoder_decay``, ``neuron__one_spike_per_step`` and
+            ``noise__annealing``. Such an object is replaced, not changed. If a name, a number or
+            None stands for it, an object takes its place.
 
         Returns
         -------
@@ -381,7 +398,7 @@ class DendriticBalanceCoder(
         Raises
         ------
         ValueError
-            If there is no such parameter, or that of an object is out of its range.
+            If there is no such parameter, or a parameter of an object is out of its range.
         """
         nested = {}
         for key in list(params):
@@ -462,6 +479,7 @@ class DendriticBalanceCoder(
             vars(self).update(attributes())
             if self.decoder == "refit":
                 self.components_ = self._refit_decoder(X)
+            self._keep_settling()
             spread, offset = _spread_of_scales(moments), _offset(moments)
             failure = describe_failure(state, settings, self.loss_curve_, spread, offset)
             warn(failure)
@@ -471,12 +489,12 @@ class DendriticBalanceCoder(
     def partial_fit(self, X, y=None):
         """Go on learning: present the rows of X once, in their order.
 
-        The noise falls over `horizon` presentations, and before their end codes are poor. Calls
-        continue one stream: with `input_scale` and `horizon` given, any split of the same rows
-        over calls ends in the same state, bit for bit. Parameters may be changed in between,
-        except `n_components`, `batch_size`, `input_scale`, the delay in steps and the kind of rule
-        and of bias, and time constants only between full batches. `random_state` is that of the
-        first call.
+        The noise falls over `horizon` presentations, and codes are poor before their end. Calls
+        continue one stream: with `input_scale` given, any split of the same rows over calls ends
+        in the same state, bit for bit. Parameters may be changed between calls, except
+        `n_components`, `batch_size`, `input_scale`, the delay in steps, and the kind of rule and
+        of bias. `dt`, `tau` and `presentation_time` can change only between full batches.
+        `random_state` is that of the first call.
 
         Parameters
         ----------
@@ -498,7 +516,7 @@ class DendriticBalanceCoder(
         Warns
         -----
         ConvergenceWarning
-            As in `fit` but for the last two causes, once the horizon is over.
+            Once the horizon is over, as in `fit` except for the last two causes.
         """
         with _atomic(self):
             is_first = not self.__sklearn_is_fitted__()
@@ -520,6 +538,7 @@ class DendriticBalanceCoder(
             has_learned = is_first or state.n_updates > self.n_steps_
             if has_learned:
                 vars(self).update(self._fitted(state, settings, scale, n_iter))
+                self._keep_settling()
             else:  # nothing else has changed
                 vars(self).update(n_iter_=n_iter, network_=state, settings_=settings)
             if has_learned and state.n_presentations >= horizon:
@@ -530,7 +549,7 @@ class DendriticBalanceCoder(
 
     @_with_numpy_defaults
     def transform(self, X):
-        """Code every row of X by the firing rates it evokes.
+        """Code every row of X by the firing rates it evokes, settled or not.
 
         Parameters
         ----------
@@ -540,7 +559,8 @@ class DendriticBalanceCoder(
         Returns
         -------
         codes : ndarray or sparse matrix of shape (n_samples, n_components)
-            Firing rates in spikes per time constant, not negative. See `sparse_output`.
+            Firing rates in spikes per time constant, not negative. See `code` and
+            `sparse_output`.
 
         Raises
         ------
@@ -550,7 +570,7 @@ class DendriticBalanceCoder(
             If `X` is not finite or has another number of features than in `fit`.
         """
         check_is_fitted(self)
-        codes = self._encode(self._validate(X))
+        codes = self._encode(self._validate(X), self._find_settling())
         return csr_array(codes) if self.sparse_output else codes
 
     @_with_numpy_defaults
@@ -656,10 +676,10 @@ class DendriticBalanceCoder(
         """
         check_is_fitted(self)
         X = self._validate(X)
-        codes = self._encode(X)
+        codes = self._encode(X, self._find_settling())
         exponent = max(_exponent(X), _exponent(self.components_))
         components = np.ldexp(self.components_, -exponent)
-        first = np.ldexp(_rows(X, slice(1)), -exponent)  # its equals deviate by exactly zero
+        first = np.ldexp(_rows(X, slice(1)), -exponent)  # equal rows deviate by exactly zero
         mean = sum((np.ldexp(x, -exponent) - first).sum(axis=0) for _, x in _blocks(X)) / len(
             codes
         )
@@ -696,7 +716,8 @@ class DendriticBalanceCoder(
         """
         check_is_fitted(self)
         X = self._validate(X)
-        codes, components = self._encode(X), self.components_ / self.scale_
+        codes = self._encode(X, self._find_settling())
+        components = self.components_ / self.scale_
         variance = max(self._scaled_noise_variance, _TINY)
         constant = -X.shape[1] * (math.log(2.0 * math.pi * variance) / 2.0 + math.log(self.scale_))
         result = np.empty(len(codes))
@@ -709,9 +730,10 @@ class DendriticBalanceCoder(
 
     @property
     def noise_variance_(self):
-        """Mean squared error of an entry of X as read out in the last stretch of learning.
+        """Mean squared error with which an entry of X was read out at the end of learning.
 
-        Before the first point of the loss curve, it is the mean square of an entry.
+        It is a mean over the last points of the loss curve; before there is any, it is the mean
+        square of an entry.
         """
         with np.errstate(over="ignore", under="ignore"):
             return float(self._scaled_noise_variance * np.square(self.scale_))
@@ -770,7 +792,7 @@ class DendriticBalanceCoder(
         return X
 
     def _is_valid(self, X):
-        """Tell whether validate_data would accept X; it takes longer than the code of one row."""
+        """Tell whether validate_data, which takes longer than coding one row, can be skipped."""
         return (
             type(X) is np.ndarray
             and X.dtype in (np.float64, np.float32)
@@ -887,7 +909,22 @@ class DendriticBalanceCoder(
                 f"batch_size={self.settings_.batch_size} rows is full. Present more rows.",
             )
 
-    def _encode(self, X):
+    def _keep_settling(self):
+        """Prepare balanced codes."""
+        is_balanced = self.code == "balanced"
+        self._settling_ = Settling(self.components_, self.scale_) if is_balanced else None
+
+    def _find_settling(self):
+        """Return what lets codes settle, or None if they do not."""
+        if self.code == "rate":
+            return None
+        self._validate_params()
+        settling = self._settling_
+        if settling is not None and settling.is_for(self.components_, self.scale_):
+            return settling
+        return Settling(self.components_, self.scale_)
+
+    def _encode(self, X, settling=None):
         """Return the dense codes of rows that are valid."""
         n_rows, n_components = X.shape[0], len(self.components_)
         codes = np.empty((n_rows, n_components), dtype=_code_dtype(X))
@@ -898,6 +935,8 @@ class DendriticBalanceCoder(
             rows = _rows(X, slice(start, stop))
             out = np.empty((stop - start, n_components))
             network.encode(self.network_, settings, rows, self.scale_, seed=self.seed_, out=out)
+            if settling is not None:
+                settling.settle(rows, out)
             codes[start:stop] = out
 
         n_jobs = min(effective_n_jobs(self.n_jobs), n_rows)
@@ -913,7 +952,8 @@ class DendriticBalanceCoder(
 
     @OneBlasThread()
     def _refit_decoder(self, X):
-        """Return components that reconstruct X from its codes, by ridge regression."""
+        """Return components that reconstruct X from its firing rates, by ridge regression."""
+        X = X[:: math.ceil(X.shape[0] / max(_MAX_REFIT_ROWS, 10 * len(self.components_)))]
         n_components, n_features = self.components_.shape
         sum_zz = np.zeros((n_components, n_components))
         sum_zx = np.zeros((n_components, n_features))
@@ -925,7 +965,7 @@ class DendriticBalanceCoder(
         return np.linalg.solve(sum_zz, sum_zx) * self.scale_
 
     def _workers(self, n_lanes):
-        """Return a context that gives what presents parts of a batch, by workers if of use."""
+        """Return a context that gives `apply` for parts of a batch, with workers if they help."""
         return workers(1 if n_lanes <= LANES_PER_PART else self.n_jobs)
 
     @staticmethod
@@ -946,6 +986,7 @@ class DendriticBalanceCoder(
             "network_": state,
             "settings_": settings,
             "_stream_params_": None,
+            "_settling_": None,
         }
 
 
@@ -988,14 +1029,14 @@ def _atomic(estimator):
 
 
 def _exponent(X):
-    """Return the power of two by which X divided has squares that neither overflow nor vanish."""
+    """Return e such that the squares of X / 2^e neither overflow nor vanish."""
     return np.frexp(max(float(X.max()), -float(X.min())))[1]
 
 
 def _moments(X):
-    """Return sums of rows and of their squares by column, divided by powers of two; the exponent.
+    """Return means over the rows of X / 2^e, and the exponent e.
 
-    The third is the sum of all squares.
+    The means are those of the rows, of their squares by column, and of their squared norm.
     """
     exponent = _exponent(X)
     total, squares, square = 0.0, 0.0, 0.0

@@ -2,8 +2,8 @@
 
 Symbols follow Mikulasch, Rudelt & Priesemann, PNAS 118(50) e2021925118 (2021). Times are in ms,
 firing rates in Hz. ``sums`` are those that :func:`skdendbal.network.evaluate` returns: traces
-include the spikes of their own step. Measures of sums also take a fitted coder and `X`, whose rows
-they present to it as in learning: one after the other, each fading in from the one before it.
+include the spikes of their own step. Measures of sums also take a fitted coder and `X`. They
+present its rows to the coder as in learning: each fades in from the one before it on its lane.
 """
 
 from numbers import Integral, Real
@@ -59,7 +59,7 @@ def decoder_loss(sums, decoder, /):
         If the coder is not fitted.
     ValueError
         If `decoder` is not finite or not of the shape of `sums.sum_xz`, no step was summed, or the
-        data are none that the coder takes.
+        coder cannot take the data.
 
     See Also
     --------
@@ -155,7 +155,7 @@ def firing_rates(sums, dt, /):
     TypeError
         If `dt` is not a number.
     ValueError
-        If `dt` is not positive, no step was summed, or the data are none that the coder takes.
+        If `dt` is not positive, no step was summed, or the coder cannot take the data.
 
     Examples
     --------
@@ -497,7 +497,7 @@ def dictionary_recovery(components, reference):
 
 
 def _find_sums(source, decoder):
-    """Return sums and decoder; of a coder that is presented with data, in the units of these."""
+    """Return sums and decoder; for a coder, present the data, and return both in their units."""
     if not isinstance(source, BaseEstimator):
         return source, decoder
     check_is_fitted(source)

@@ -4,9 +4,10 @@ Two assumptions carry everything else. The input of a step is a blend of two sti
 while the one before it fades out. And potentials are never formed while spikes are drawn: only
 bounds of all hazards, and the logits of a few candidates for spikes.
 
-A batch is presented to as many lanes: copies of the network with common weights and own traces.
-Lanes go in parts of sixteen to a pure function, :func:`_present_lanes`, that may run anywhere. It
-returns sums, from which weights learn once a batch.
+The stimuli of a batch are presented to one lane each: lanes are copies of the network with common
+weights and traces of their own. Parts of sixteen lanes go to a pure function,
+:func:`_present_lanes`, that may run anywhere. It returns sums, from which weights learn once a
+batch.
 
 Symbols follow Mikulasch, Rudelt & Priesemann, PNAS 118(50) e2021925118 (2021). Times are in ms,
 learning rates in 1/ms, the target firing rate in Hz. What estimators call n_components is the
@@ -55,7 +56,7 @@ __all__ = [
     "simulate",
 ]
 
-_RATE_WINDOW = 500  # presentations over which firing rates are averaged, or 5 % of the horizon
+_RATE_WINDOW = 500  # presentations over which rates are averaged, if 5 % of the horizon is less
 _NOT_RECORDED = np.empty((0, 3), dtype=np.int64)
 SPIKE = np.dtype(
     [("row", np.int64), ("trial", np.int64), ("time", np.float64), ("unit", np.int64)]
@@ -168,7 +169,7 @@ class Network:
     progress : float, default=0.0
         Part of the horizon that is over.
     shares_weights : bool, default=False
-        Whether another network has the same arrays as weights: they are copied before they learn.
+        Whether another network has the same arrays as weights. They are copied before they change.
     """
 
     weights: dict
@@ -195,7 +196,7 @@ class Network:
 
     @property
     def is_blank(self):
-        """Whether all stimuli so far were zero, or have left no trace."""
+        """Whether decoder and stimuli are all zero, so that the input scale may still change."""
         return not any(
             each.any() for each in (self.decoder, self.lanes.previous, self.lanes.stimuli)
         )
@@ -203,7 +204,7 @@ class Network:
     def fork(self):
         """Return a network in the same state, which learns on without changing this one.
 
-        Weights are copied by the network of the two that learns first, the state of lanes now.
+        The state of the lanes is copied now; weights are copied when a network learns next.
 
         Returns
         -------
@@ -241,7 +242,7 @@ def count_bytes(n_features, n_components, batch_size):
 
 
 def initialise(settings, n_features, seed):
-    """Return a network that knows nothing: zero weights, biases at the target rate.
+    """Return a network that has learned nothing, whose biases give the target rate.
 
     Parameters
     ----------
@@ -307,8 +308,8 @@ def learn(network, settings, X, scale=1.0, *, record=False, apply=itertools.star
     record : bool, default=False
         Whether to return the spikes.
     apply : callable, default=itertools.starmap
-        ``apply(function, arguments)`` returns ``function(*each)`` of each of some arguments in
-        their order, wherever they are computed: parts of a batch are independent.
+        ``apply(function, arguments)`` returns ``function(*each)`` for each of the arguments, in
+        their order. Parts of a batch are independent, so it may compute them anywhere.
 
     Returns
     -------
@@ -326,7 +327,7 @@ def learn(network, settings, X, scale=1.0, *, record=False, apply=itertools.star
 
 
 def _learn_rows(network, settings, X, scale, record, apply):
-    """Do what `learn` does, which limits BLAS to one thread."""
+    """Do what `learn` does, without its limit of BLAS to one thread."""
     stream = _make_stream(network, settings, scale)
     lanes, spikes = network.lanes, [np.empty(0, SPIKE)]
     start = 0
@@ -434,7 +435,7 @@ def _present(stream, dynamics, lanes, first, half_zz, X, number, apply):
 
 
 def _present_lanes(stream, dynamics, lanes, half_zz, X, number):
-    """Present a stimulus to each of some lanes, the weights standing still.
+    """Present a stimulus to each of some lanes, with fixed weights.
 
     A pure function, for workers of any kind.
 
@@ -495,7 +496,7 @@ def _make_dynamics(network, settings):
     """Return what potentials and spikes follow from, as kernels take it."""
     neuron, gain = settings.neuron, 1.0 / network.variance
     bias = network.bias * (gain if neuron.scaled_bias else 1.0)
-    # kernels do not check what a rule of a user's own may have left
+    # kernels check nothing, and a user's own rule may have left arrays of another kind or shape
     feedforward = as_kernel_array(network.weights.get("feedforward", network.decoder))
     recurrent = as_kernel_array(network.recurrent)
     shapes = (feedforward.shape, recurrent.shape)
@@ -564,10 +565,11 @@ def _learn_from_batch(network, settings, batch):
 def _homeostasis(network, settings, batch):
     """Return the change of the biases, ``db = eta_b (rho dt - s)`` summed over a batch.
 
-    Lanes run side by side with the same bias. One after another, each would have seen the effect
-    of those before: where the logit has moved by D, spikes are e^D times as many, so that the
-    deviation from the target shrinks by e^-a a lane, with a the step that the expected spikes of
-    one lane make. Without the resulting factor, 1 for a single lane, large batches overshoot.
+    Lanes run side by side with the same bias. If they ran one after another, each would see the
+    effect of those before it: once the logit has moved by D, spikes are e^D times as many, so the
+    deviation from the target shrinks by a factor of e^-a from lane to lane, where a is the step in
+    logits that the expected spikes of one lane cause. The change is multiplied by the mean of
+    these factors, which is 1 for a single lane; otherwise large batches would overshoot.
     """
     target, neuron = settings.spike_probability, settings.neuron
     rate = neuron.homeostasis_rate * settings.dt
@@ -580,7 +582,7 @@ def _homeostasis(network, settings, batch):
 
 
 def _check_finite(network, rule, X):
-    """Refuse what a rule of a user's own may have left, from which nothing recovers."""
+    """Refuse weights that are not finite, as a user's own rule may leave them: they stay so."""
     bad = [name for name, values in network.weights.items() if not np.isfinite(values).all()]
     if bad and not (np.isfinite(X).all() and np.isfinite(network.lanes.stimuli).all()):
         raise ValueError("Input X contains NaN, although it was assumed to be finite.")
@@ -594,8 +596,8 @@ def _check_finite(network, rule, X):
 def encode(network, settings, X, scale=1.0, *, seed, out):
     """Present every row of X to the network at rest and write its code into `out`.
 
-    Each row has random numbers of its own, derived from its values and `seed`, so its code
-    depends on nothing but them and the network.
+    Each row has random numbers of its own, derived from its values and `seed`. Its code therefore
+    depends on nothing but its values, the seed and the network.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ class Phase:
 class Experiment(Mapping):
     """A network and the phases in which it learns, one after the other.
 
-    It is also a mapping, of the parameters with which an estimator has this network:
+    It is also a mapping of the parameters that give an estimator this network:
     ``DendriticBalanceCoder(**published.BARS)`` learns as in the first phase.
 
     Parameters
@@ -101,7 +101,11 @@ class Experiment(Mapping):
         names = ["n_components", "rate", "presentation_time", "neuron", "noise", "dt", "tau"]
         names += ["delay", "horizon", "batch_size"]
         parameters = {name: getattr(self.settings, name) for name in names}
-        return parameters | {"learning_rule": self.settings.rule, "input_scale": 1.0}
+        return parameters | {
+            "learning_rule": self.settings.rule,
+            "input_scale": 1.0,
+            "decoder": "online",
+        }
 
     def with_settings(self, **changes):
         """Return the experiment with other settings in all phases.
@@ -178,8 +182,9 @@ def _experiment(
 ):
     """Return an experiment; a schedule is (number of stimuli, rule with its rates), ...
 
-    The noise sigma^2 goes from `initial_variance` (None: stays) to `variance` at rate eta_s. Rates
-    of homeostasis are one for all phases or one for each.
+    The squared noise level sigma^2 goes from `initial_variance` (None: it is constant) to
+    `variance` at rate eta_s, `annealing_rate`. `homeostasis_rate` is one rate for all phases, or a
+    tuple with one rate for each.
     """
     horizon = sum(n_stimuli for n_stimuli, _ in schedule)
     noise = Noise(
@@ -210,7 +215,7 @@ def _experiment(
 
 
 def _compare(**experiments):
-    """Return the first of some experiments, by the name of their rule; it knows all of them."""
+    """Return the first of some experiments, with `by_rule` that holds all of them by name."""
     by_rule = {}
     for name, experiment in experiments.items():
         by_rule[name] = replace(experiment, by_rule=by_rule)
@@ -237,7 +242,7 @@ _somatic = Somatic(5e-5, feedforward_rate=5e-5, recurrent_rate=1e-4)
 
 
 def _late(rule, n_waiting, n_stimuli):
-    """Schedule in which feedforward weights learn after `n_waiting` stimuli only."""
+    """Schedule in which feedforward weights learn only after `n_waiting` stimuli."""
     return (n_waiting, replace(rule, feedforward_rate=0.0)), (n_stimuli - n_waiting, rule)
 
 
@@ -253,8 +258,9 @@ BARS_SMALL = _compare(  # 4x4, p 0.7
     simultaneous=_bars_small((1_000_000, _simultaneous)),
     somatic=_bars_small((1_000_000, _somatic)),
 )
-# The short schedule of the reference simulation: half as many stimuli, feedforward weights of all
-# learned dendritic rules start at 0.001 and wait, and the simultaneous rule is slower.
+# The short schedule of the reference simulation has half as many stimuli and a slower simultaneous
+# rule. Feedforward weights of all learned dendritic rules wait, and start at 0.001: where they do
+# not by default, in the simultaneous rule, the script bars_small.py sets them.
 _slower = replace(_simultaneous, feedforward_rate=2e-5)
 BARS_SMALL_SHORT = _compare(
     exact=_bars_small((500_000, _exact)),

@@ -30,12 +30,10 @@ __all__ = [
     "SomaticUnwhitened",
 ]
 
-_MIN_DIVISOR = (
-    2e-3  # feedforward weights by which a dendritic potential is divided are taken as this
-)
+_MIN_DIVISOR = 2e-3  # smallest feedforward weight by which a dendritic potential is divided
 _MIN_FEEDFORWARD = 1e-6  # where feedforward weights must stay positive
 _MAX_FEEDFORWARD = 1e6  # so that no rate makes them overflow
-_MAX_STRETCH = 1.0  # ms that rules that follow a presentation in time evaluate at once
+_MAX_STRETCH = 1.0  # ms evaluated at once by a rule that follows a presentation in time
 _RATE = [Interval(Real, 0, 1e12, closed="both")]
 
 
@@ -132,9 +130,9 @@ class Dendritic(Rule):
     """Exact dendritic balance: every dendritic potential is the coding error of its input.
 
     The potential of input i on neuron j is ``u_ji = F_ji (x - D z)_i``, the voltage-dependent
-    plasticity ``dF_j = eta (z_j (x - F^T z) - lambda F_j)`` and the decoder learns
-    ``dD = eta ((x - D z) z^T - lambda D)``. Both start at zero and share one rate, so ``D = F^T``
-    always holds and is stored once.
+    plasticity is ``dF_j = eta (z_j (x - F^T z) - lambda F_j)``, and the decoder learns by
+    ``dD = eta ((x - D z) z^T - lambda D)``. F and D start at zero and share one rate, so that
+    ``D = F^T`` always holds, and only D is stored.
 
     The rule is evaluated once a batch with sums over all its steps, in implicit form:
     ``(I + eta dt sum (z z^T + lambda I)) F_new = F + eta dt sum z x^T`` has the same fixed points
@@ -160,8 +158,8 @@ class LearnedDendritic(Rule):
 
     The potential of input i on neuron j is ``u_ji = F_ji x_i + sum_k W^d_jik z_k``, and dendritic
     weights learn to balance it, ``dW^d_jik = -eta_W z_k u_ji``. Recurrent weights onto the soma
-    are their sums over i. Feedforward weights start positive and cannot follow negative input,
-    which must not occur.
+    are their sums over i. Feedforward weights start at zero or above and cannot follow negative
+    input, which must not occur.
 
     Parameters
     ----------
@@ -250,8 +248,8 @@ class DendriticSlow(LearnedDendritic):
     ``dFbar_ji = eta_Fbar z_j u_ji``, which the feedforward weights follow by
     ``dF_ji = eta_F (Fbar_ji / F_ji - F_ji)``: over a batch, F^2 approaches Fbar exponentially.
 
-    With `pruned`, every dendritic weight has a score ``|W^d_jik| C_kj``, C being the running mean
-    of z z^T. The weights with the lowest scores, that fraction of all, decay by
+    With `pruned`, every dendritic weight has a score ``|W^d_jik| C_kj``, where C is the running
+    mean of z z^T. The fraction `pruned` of the weights that has the lowest scores decays by
     ``dW^d = -3 eta_W W^d``, except a neuron's connections to itself. Dendritic weights then steer
     plasticity alone, and separate recurrent weights, learned as in somatic balance, drive the
     dynamics. Note that ``pruned=0`` prunes nothing but still uses these separate weights;
@@ -319,7 +317,7 @@ class DendriticSlow(LearnedDendritic):
 
 @dataclass(frozen=True)
 class DendriticSimultaneous(LearnedDendritic):
-    """Learned dendritic balance with feedforward weights that learn as fast.
+    """Learned dendritic balance whose feedforward and dendritic weights learn simultaneously.
 
     ``dW^d_jik = -eta_W z_k u_ji`` with the potential ``u_ji = F_ji x_i + sum_k W^d_jik z_k``, and
     ``dF_ji = eta_F z_j (x_i + (u_ji - F_ji x_i) sign(F_ji) / max(0.002, |F_ji|))``.

@@ -17,7 +17,7 @@ from .rules import Rule
 
 __all__ = ["Neuron", "Noise", "Settings"]
 
-_LOSS_POINTS = 100  # entries of the loss curve over one horizon
+_LOSS_POINTS = 100  # wanted of the loss curve over one horizon, if it has as many updates
 
 
 @dataclass(frozen=True)

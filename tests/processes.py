@@ -1,4 +1,4 @@
-"""Python processes of their own, for what concerns a whole process."""
+"""Scripts that run in Python processes of their own, for tests that concern a whole process."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 
 def run_script(script, *, timeout=120, **environment):
-    """Run a script; return what it prints. What it says on stderr is an error."""
+    """Run a script; return what it prints. The test fails if it prints anything on stderr."""
     done = subprocess.run(
         [sys.executable, "-c", script],
         env=os.environ | environment,

@@ -112,8 +112,8 @@ def test_attributes(digits_coder):
     assert isinstance(coder.seed_, int)
     assert coder.scale_ == pytest.approx(np.sqrt((DIGITS**2).sum(axis=1).mean()), rel=1e-12)
     assert coder.firing_rates_.shape == (32,)
-    D = coder.components_ / coder.scale_
-    np.testing.assert_allclose(coder.weights_["recurrent"], -D @ D.T, rtol=1e-10)
+    D = coder.network_.decoder
+    np.testing.assert_allclose(coder.weights_["recurrent"], -D.T @ D, rtol=1e-10)
     assert coder.n_silent_units_ == 0
     assert coder.to_hz_ == pytest.approx(1000 * (1 - np.exp(-0.025)) / 0.25)
     assert list(coder.get_feature_names_out()[:2]) == [
@@ -150,7 +150,8 @@ def test_identity_of_codes_and_components(digits_coder):
 
 @pytest.mark.parametrize("dt", [0.1, 0.5, 1.0])
 def test_reconstruction_is_unbiased_at_any_step(dt):
-    # decay of the decoder shrinks it by a few per cent, as do steps with almost one spike each
+    # a decoder that decays, or steps of almost one spike each, would shrink the reconstruction by
+    # a few per cent
     params = {"learning_rule": Dendritic(decoder_decay=0.0), "rate": 20.0, "max_iter": 4}
     coder = DendriticBalanceCoder(32, dt=dt, random_state=0, **params).fit(DIGITS)
     for presentation_time in (60.0, 300.0):
@@ -309,7 +310,7 @@ def test_transform_is_a_pure_function_of_the_row(digits_coder, signed_coder):
         assert np.array_equal(coder.transform(np.asfortranarray(X)), codes)
         assert np.array_equal(coder.transform(np.repeat(X, 2, axis=1)[:, ::2]), codes)
         assert np.array_equal(coder.transform(X.tolist()), codes)
-        repeated = coder.transform(np.vstack([X, X, X]))  # more rows than a chunk has
+        repeated = coder.transform(np.vstack([X, X, X]))  # more rows than are converted at once
         assert np.array_equal(repeated, np.vstack([codes] * 3))
         for n_jobs in (2, 3, -1):
             parallel = copy.deepcopy(coder).set_params(n_jobs=n_jobs)
@@ -388,9 +389,9 @@ def test_repeated_trials(digits_coder):
 
 
 def test_trials_have_the_mean_of_the_code():
-    # copies of an image that differ by too little for the network to notice, but have their own
-    # random numbers: Welch tests of their codes against the spike counts of repeated trials, at a
-    # joint significance of 1 %
+    # The copies of an image differ by too little for the network to notice, but have random
+    # numbers of their own. Welch tests compare their codes with the spike counts of repeated
+    # trials, at a joint significance of 1 %.
     coder = DendriticBalanceCoder(16, max_iter=3, random_state=0).fit(DIGITS)
     n = 1000
     copies = DIGITS[:1] + 1e-4 * np.random.default_rng(0).standard_normal((n, 64))
@@ -450,24 +451,23 @@ def test_score_of_rows_far_off_the_scale_is_finite(digits_coder):
 def test_a_refitted_decoder_reconstructs_better_from_the_same_codes(scale):
     X, X_test = DIGITS[:1200] * scale, DIGITS[1200:] * scale
     params = {"n_components": 32, "max_iter": 10, "random_state": 0}
-    online = DendriticBalanceCoder(**params).fit(X)
-    refitted = DendriticBalanceCoder(decoder="refit", **params).fit(
-        pd.DataFrame(X).add_prefix("p")
-    )
+    online = DendriticBalanceCoder(decoder="online", **params).fit(X)
+    assert np.array_equal(online.components_, online.network_.decoder.T * online.scale_)
+    refitted = DendriticBalanceCoder(**params).fit(pd.DataFrame(X).add_prefix("p"))
     codes = online.transform(X)
     assert np.array_equal(refitted.transform(pd.DataFrame(X).add_prefix("p")), codes)
     # nearly the training error of least squares, which is the smallest possible one
     best = np.linalg.lstsq(codes, X / scale, rcond=None)[1].sum()
     error = ((X / scale - codes @ (refitted.components_ / scale)) ** 2).sum()
     assert best < error < 1.001 * best
-    refitted = DendriticBalanceCoder(decoder="refit", **params).fit(X)
+    refitted = DendriticBalanceCoder(**params).fit(X)
     assert refitted.score(X_test) > online.score(X_test) + 0.01
     refitted.partial_fit(X)
     assert np.array_equal(refitted.components_, online.partial_fit(X).components_)
 
 
 def test_data_in_which_nothing_is_left_to_refit():
-    coder = DendriticBalanceCoder(4, decoder="refit", max_iter=2, random_state=0)
+    coder = DendriticBalanceCoder(4, max_iter=2, random_state=0)
     assert np.array_equal(coder.fit(np.zeros((100, 3))).components_, np.zeros((4, 3)))
 
 

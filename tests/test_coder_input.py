@@ -107,7 +107,7 @@ def test_results_do_not_depend_on_how_numpy_treats_errors(name):
     X = ODD_DATA[name]
     codes = DendriticBalanceCoder(5, **FAST).fit_transform(X)
     with np.errstate(all="raise"):
-        coder = DendriticBalanceCoder(5, decoder="refit", **FAST).fit(X)
+        coder = DendriticBalanceCoder(5, **FAST).fit(X)
         coder.partial_fit(X)
         assert np.isfinite(coder.inverse_transform(coder.transform(X))).all()
         coder.score(X)

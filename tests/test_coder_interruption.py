@@ -14,7 +14,7 @@ from skdendbal import DendriticBalanceCoder
 
 @pytest.fixture
 def interrupt_after():
-    """Interrupt this process later; a process that runs in the background ignores it by itself."""
+    """Interrupt this process later, even in the background, where SIGINT is ignored by default."""
 
     def start(seconds):
         threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
@@ -73,6 +73,7 @@ class Recorder:
 def test_callbacks_follow_and_stop_a_fit():
     pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
     params = {"n_components": 16, "max_iter": 2, "batch_size": 16, "random_state": 0}
+    params["decoder"] = "online"  # as callbacks see it
     plain = DendriticBalanceCoder(**params).fit(DIGITS)
     recorder = Recorder()
     coder = DendriticBalanceCoder(**params).set_callbacks(recorder)
@@ -117,7 +118,8 @@ def test_scores_are_monitored_where_y_is_given():
     callback = pytest.importorskip("sklearn.callback", reason="came with scikit-learn 1.9")
     scoring = {"explained variance": lambda coder, X, y: coder.score(X)}
     monitor = callback.ScoringMonitor(scoring=scoring)
-    coder = DendriticBalanceCoder(16, max_iter=2, random_state=0).set_callbacks(monitor)
+    coder = DendriticBalanceCoder(16, max_iter=2, decoder="online", random_state=0)
+    coder.set_callbacks(monitor)
     coder.fit(DIGITS, y=DIGITS)  # coders ignore y, but the monitor does nothing without it
     tasks = [row for row in monitor.get_logs().data if row["task_name"] == "presentations"]
     scores = [row["explained variance"] for row in tasks]

@@ -1,4 +1,4 @@
-"""The estimator with sparse matrices and memory maps, which it reads a chunk at a time."""
+"""The estimator with sparse matrices and memory maps, which it converts a few rows at a time."""
 
 import subprocess
 import sys
@@ -19,8 +19,8 @@ CONTAINERS = [csr_array, csr_matrix, csc_matrix, coo_array]
 @pytest.mark.parametrize("container", CONTAINERS, ids=lambda container: container.__name__)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.uint8, bool])
 def test_sparse_data_have_the_same_results_as_dense_ones(container, dtype):
-    X = (16 * DIGITS[:1100]).astype(dtype)  # more rows than a chunk has
-    params = {"n_components": 8, "max_iter": 2, "decoder": "refit", "random_state": 0}
+    X = (16 * DIGITS[:1100]).astype(dtype)  # more rows than are converted at once
+    params = {"n_components": 8, "max_iter": 2, "random_state": 0}
     dense, sparse = (DendriticBalanceCoder(**params).fit(data) for data in (X, container(X)))
     assert np.array_equal(sparse.components_, dense.components_)
     codes = dense.transform(X)

@@ -37,7 +37,8 @@ def test_any_split_over_partial_fit_equals_fit(cuts):
 
 
 def test_partial_fit_continues_fit_in_phases():
-    coder = DendriticBalanceCoder(9, max_iter=2, batch_size=16, random_state=0).fit(DIGITS)
+    params = {"batch_size": 16, "decoder": "online", "random_state": 0}
+    coder = DendriticBalanceCoder(9, max_iter=2, **params).fit(DIGITS)
     n_steps, before = coder.n_steps_, coder.components_
     coder.set_params(learning_rate=0.0)  # neither learning nor decay
     coder.partial_fit(DIGITS[:166])  # fills a batch
@@ -125,11 +126,10 @@ def test_a_stream_learns_as_much_as_a_fit(n_rows, name, request):
         rng = np.random.default_rng(0)
         X, n_components = rng.laplace(size=(4000, 16)) @ rng.standard_normal((16, 24)), 32
     X, X_test = X[:-500], X[-500:]
-    fit = DendriticBalanceCoder(
-        n_components, max_iter=-(-n_rows // len(X)), tol=None, random_state=0
-    ).fit(X)
+    params = {"n_components": n_components, "decoder": "online", "random_state": 0}
+    fit = DendriticBalanceCoder(max_iter=-(-n_rows // len(X)), tol=None, **params).fit(X)
     rng = np.random.default_rng(1)
-    stream = DendriticBalanceCoder(n_components, random_state=0)
+    stream = DendriticBalanceCoder(**params)
     for n in np.diff([*range(0, n_rows, 1000), n_rows]):
         stream.partial_fit(X[rng.integers(len(X), size=n)])
     assert stream.n_presentations_ == n_rows
@@ -137,7 +137,7 @@ def test_a_stream_learns_as_much_as_a_fit(n_rows, name, request):
 
 
 def test_rows_that_only_wait_for_a_batch_copy_no_weights():
-    # else a stream of single rows takes dozens of times as long as one of batches
+    # otherwise a stream of single rows would take dozens of times as long as one of batches
     coder = DendriticBalanceCoder(9, **STREAM).partial_fit(DIGITS[:70])
     network = coder.network_
     for row in DIGITS[70:76]:

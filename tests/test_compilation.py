@@ -130,7 +130,7 @@ def test_what_is_kept_is_loaded(cache):
     ],
 )
 def test_a_damaged_cache_is_said_once_and_does_no_harm(cache, damage, kind):
-    double = load_kernel(cache.parent)  # damage after import
+    double = load_kernel(cache.parent)  # before the damage is done
     damage(cache, kind)
     with pytest.warns(UserWarning, match=r"__pycache__.* Delete .* NUMBA_CACHE_DIR") as record:
         assert [double(1.5), double(1 + 2j)] == [3.0, 2 + 4j]  # two versions, the same trouble

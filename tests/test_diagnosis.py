@@ -38,7 +38,8 @@ def test_fit_stops_after_the_horizon_only_and_without_improvement():
 
 
 def test_silent_neurons_are_revived_by_learning_on():
-    coder = DendriticBalanceCoder(32, max_iter=8, horizon=14376, random_state=0).fit(DIGITS)
+    params = {"horizon": 14376, "decoder": "online", "random_state": 0}
+    coder = DendriticBalanceCoder(32, max_iter=8, **params).fit(DIGITS)
     before = coder.score(DIGITS)
     coder.network_.bias[:16] -= 200.0
     assert coder.score(DIGITS) < before - 0.1

@@ -86,7 +86,7 @@ def test_codes_without_noise_equal_the_naive_model_at_rest(settings):
             in_flight=np.zeros((settings.delay_steps - 1, settings.n_components)),
             fading=fading,
         )
-        # there are sum_t (z(t + 1) - q z(t)) spikes, which for z(t + 1) = w(t) and z(0) = 0 is
+        # there are sum_t (z(t + 1) - q z(t)) spikes; for z(t + 1) = w(t) and z(0) = 0, these are
         w = np.minimum(1.0, np.arange(1, len(raster) + 1) / (fading * len(raster)))
         spikes = w.sum() - np.exp(-settings.dt / settings.tau) * w[:-1].sum()
         np.testing.assert_allclose(codes[row], raster.sum(axis=0) / spikes, rtol=1e-12)

@@ -58,7 +58,8 @@ def test_learning_once_a_presentation_equals_learning_in_every_step_on_bars(
 
 @pytest.mark.parametrize(("name", "rule"), [("dendritic", BARS.rule), ("somatic", SOMATIC_BARS)])
 def test_learning_with_a_delay_has_the_loss_of_learning_in_every_step(name, rule, learn_per_step):
-    # recurrent weights learn from traces that are not delayed; the literal ones from what they see
+    # recurrent weights of the network learn from traces that are not delayed, those of the literal
+    # rule from the delayed traces that their neuron sees
     settings = replace(BARS, n_components=8, rule=rule, delay=3.0)
     losses, literal = [], []
     for seed in range(3):
@@ -88,9 +89,9 @@ def test_a_delayed_network_does_not_burst():
 
 
 # Rules and rates of the published 4x4 bars at a tenth of the stimuli, and the number of stimuli
-# from which both ways learn. Where a weight changes sign, rounding decides about the next change
-# of the simultaneous rule. With decay, weights grow exponentially at first; with one step per
-# presentation they grow slightly faster.
+# from which both the network and the literal rule learn. Where a weight changes sign, rounding
+# decides about the next change of the simultaneous rule. With decay, weights grow exponentially at
+# first; with one step per presentation they grow slightly faster.
 DENDRITIC_BARS = {
     "decay": (DendriticDecay, {"feedforward_rate": 2e-4, "recurrent_rate": 1e-3}, 20_000),
     "slow": (

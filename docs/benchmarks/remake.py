@@ -23,9 +23,9 @@ import benchmark
 DOCS = benchmark.FOLDER.parent
 PAGES = {
     "benchmarks": ("simulation", "transform", "fit", "growth", "startup", "where_time_goes"),
-    "studies": ("evaluation", "accuracy", "tables", "defaults"),
+    "studies": ("evaluation", "accuracy", "tables", "defaults", "differences"),
 }
-WITHOUT_DATA = ("tables", "growth", "startup")
+WITHOUT_DATA = ("tables", "growth", "startup", "differences")
 
 
 def join(page, scripts):

@@ -5,6 +5,7 @@ from .compilation import WORK_PER_CALL, call_interruptibly
 from .intervals import IntervalArrays, split_into_intervals
 from .presentation import present_at_rest, present_in_lanes
 from .random_numbers import stream_key
+from .settling import settle_rows
 from .simultaneous import learn_simultaneously
 from .spike_function import logit_of_probability
 from .thinning import make_decay_bounds
@@ -25,6 +26,7 @@ __all__ = [
     "make_scratch",
     "present_at_rest",
     "present_in_lanes",
+    "settle_rows",
     "split_into_intervals",
     "stream_key",
 ]

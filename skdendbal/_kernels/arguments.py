@@ -60,7 +60,7 @@ Scratch = namedtuple(
     [
         # of n_units, filled up to whole blocks
         "stimulus",  # (2, n_filled) logit under the previous stimulus, and what the new one adds
-        "rounded",  # (2, n_filled) float32, the same; row 0 up, also by what else may be lost
+        "rounded",  # (2, n_filled) float32, the same; row 0 is rounded up by more than is lost
         "current",  # (n_filled,) recurrent part of the logit
         "bounds",  # (2, n_filled) float32, of the hazard at the start of a window and at its end
         "sums",  # (n_blocks,) bound of the hazard of a block over the window

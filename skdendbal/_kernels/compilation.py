@@ -28,7 +28,7 @@ def _hash_sources():
 
 
 class _KernelCache(FunctionCache):
-    """Numba's cache of one function, of which nothing can make a fit fail.
+    """Numba's cache of one function. Whatever goes wrong with it, no fit fails.
 
     It is fresh as long as no file of this folder has changed. Numba itself looks only at the file
     of the function, but a kernel also contains what it calls.

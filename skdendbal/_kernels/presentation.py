@@ -103,7 +103,7 @@ def steps_until_arrival(step, n_steps, due):
 @compiled()
 def step_delay_line(
     step,
-    first,  # first and last + 1 of the spikes of this step
+    first,  # the spikes of this step are those from number `first` up to, not including, `last`
     last,
     powers,  # IN (n_steps + 1,) decay over 0, 1, ... steps
     dynamics,  # IN Dynamics
@@ -144,11 +144,11 @@ def rotate_delay_line(in_flight, n_steps):
 def sample_spikes(step, number, length, key, clock, dynamics, late_traces, in_flight, scratch):
     """Draw the spikes of a presentation from some step on, as far as there is room.
 
-    Windows of steps without a candidate are skipped; a window also ends with the first step in
-    which units spike, or delayed spikes arrive. Random numbers are those of the stream `key`, one
-    after another. If `one_spike`, only the most probable of several spikes in a step is kept. A
-    spike of step t acts on other neurons from step t + delay_steps on: it arrives at step
-    t + delay_steps - 1.
+    Windows of steps without a candidate are skipped. A window ends early with the first step in
+    which units spike or delayed spikes arrive. Random numbers are those of the stream `key`, one
+    after another. If `one_spike` is true, only the most probable of several spikes in a step is
+    kept. A spike of step t arrives at other neurons at step t + delay_steps - 1, and acts on them
+    from the next step on.
 
     `step` is the first step, `number` that of random numbers used so far and `length` that of the
     first window. `scratch` INOUT is as `prepare_logits` left it, and receives the spikes. Row
@@ -249,9 +249,9 @@ def add_spikes(
 ):
     """Add the contribution of spikes to the sums over all steps of a presentation.
 
-    A spike of step t adds a decaying tail to its trace: tails hold the sums of such
-    a tail, weighted by the two stimuli and, for pairs, by the tail of the other trace. Every pair
-    is added at its later spike, to one of its two entries.
+    A spike of step t adds a decaying tail to its trace. `tails` holds sums of such a tail times
+    the weights of the two stimuli and, for pairs, times the tail of the other trace. Every pair is
+    added when its later spike is, to one of its two entries.
 
     Returns the step before which `traces` hold now.
     """
@@ -304,7 +304,7 @@ def present_in_lanes(
     sums,  # INOUT LaneSums
     record,  # OUT (capacity, 3) lane, step, unit of the first spikes; may be empty
 ):
-    """Present a row to each of some lanes, the weights standing still; sum what learning needs.
+    """Present a row to each of some lanes, with fixed weights, and sum what learning needs.
 
     Row r is presentation number first + r of the stream. Returns the number of spikes.
     """

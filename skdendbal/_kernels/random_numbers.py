@@ -12,7 +12,7 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 MIX_2 = np.uint64(0x94D049BB133111EB)
 S12, S27, S30, S31 = np.uint64(12), np.uint64(27), np.uint64(30), np.uint64(31)
-ROW_GRID = 2.0**20  # rows that agree to 2^-20 of the scale share their random numbers
+ROW_GRID = 2.0**20  # rows that are equal when rounded to 2^-20 of the scale share their numbers
 
 
 @compiled(inline="always")

@@ -52,7 +52,7 @@ def learn_simultaneously(
                     q *= decay
                 rate_F = feedforward_rate * factor
                 rate_W = recurrent_rate * factor * factor * square[e]
-                stable = 1.0 / max(1.0, rate_W * power)  # W z moves to its goal at most
+                stable = 1.0 / max(1.0, rate_W * power)  # W z moves at most as far as its goal
                 for j in range(n_units):
                     f, r = F[j], recurrent[j]
                     slope = math.copysign(1.0, f) / max(floor, abs(f))

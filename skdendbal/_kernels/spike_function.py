@@ -7,8 +7,8 @@ are never below the hazard. These are cheap because they need no exponential: a 
 precision whose bits grow linearly with a runs above e^a, along chords from one power of two to the
 next, by at most 6 %. Single precision suffices as long as everything is rounded up.
 
-Another spike function is another version of this file. Sampling asks it for nothing but the
-functions and two of the constants below.
+Another spike function is another version of this file. Sampling uses nothing of it but the
+functions and MIN_BOUND_OF_POSITIVE_LOGIT; tests also use MAX_LOGIT.
 """
 
 import math

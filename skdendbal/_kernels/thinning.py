@@ -2,10 +2,10 @@
 
 The logit of a unit is ``base + w * slope + current``: the logit under the previous stimulus, what
 the new stimulus adds, w being its weight, and the recurrent current, which decays between spikes.
-Bounds of all hazards over a window of several steps are found at once. Points of these bounds are
-candidates for spikes, and each becomes one with the probability that the hazard has of its bound.
-So potentials of all units are never formed: a window without a candidate is skipped, and elsewhere
-the logits of candidates suffice.
+Bounds of all hazards over a window of several steps are found at once. The points of a Poisson
+process with these bounds as its intensity are candidates for spikes, and each becomes a spike with
+a probability of the hazard divided by its bound. So potentials of all units are never formed: a
+window without a candidate is skipped, and elsewhere the logits of candidates suffice.
 
 The functions of this module share their arguments:
 
@@ -20,14 +20,16 @@ The functions of this module share their arguments:
 - `candidates` (MAX_CANDIDATES, 3): steps into the window, unit, bound of the hazard there; OUT of
   `draw_candidates`;
 - `spikes` INOUT (capacity, 2): step and unit of the `n_spikes` spikes so far;
-- `fade`, `powers` and `decay_bounds` IN: of the `Clock`.
+- `fade`, `powers` and `decay_bounds` IN: of the `Clock`;
+- `silent` is a unit that is known not to spike in this step, or -1;
+- `crowded` is the step before which windows do not grow, as a longer one had too large a bound.
 
 Units are filled up to whole blocks with units that never spike.
 
 Results must be the same to the bit whether this code was just compiled or loaded from the cache.
 Therefore the order of floating-point operations is fixed (no fastmath), and fused operations are
-written as such. Unsigned indices tell the compiler that none counts from the end, without which it
-does not vectorise. Inlined functions that break out of a loop, or branch between uses of arrays,
+written as such. Unsigned indices tell the compiler that none counts from the end; otherwise it
+would not vectorise. Inlined functions that break out of a loop, or branch between uses of arrays,
 may make numba count references, which takes as long as all else: measure after every change.
 """
 
@@ -51,7 +53,7 @@ from .spike_function import (
 
 BLOCK = 16  # units whose bounds are summed before the search for one of them
 MAX_SPIKES = 1 << 14  # capacity of the buffers of spikes, beyond those of one step
-MAX_CANDIDATES = 64  # of a window: if MAX_EXPECTED are, more have a probability of 1e-60
+MAX_CANDIDATES = 64  # of a window: if MAX_EXPECTED are expected, more have a probability of 1e-60
 MAX_EXPECTED = 3.0  # candidates of a window of several steps, or else it is shortened
 MAX_WINDOW = 0.2  # in time constants
 PADDING_LOGIT = -1e9  # of units that only fill up the last block
@@ -80,7 +82,7 @@ if COMPILES:
     def sum_of_block(typingctx, block, x):
         """Sum of the numbers of a block, in single precision: by halves, and their halves.
 
-        Blocks of an array of several rows are counted through.
+        The blocks of an array of several rows are numbered from row to row.
         """
 
         def codegen(context, builder, signature, args):
@@ -144,7 +146,7 @@ def bound_window(w, dw, n_steps, decay_bounds, rounded, current, bounds, sums):
         up, down = min(max(c, ZERO), MAX_LOGIT_PART), max(min(c, ZERO), -MAX_LOGIT_PART)
         growth = fma(down, tangent_slope, fma(up, chord, dw * rounded[1, j]))
         a = fma(down, tangent, fma(up, more, fma(w, rounded[1, j], rounded[0, j])))
-        # points lie between this step and the next one: where the line falls, it falls later
+        # points of a step lie between it and the next one, so a falling line is moved by one step
         a -= min(growth, ZERO)
         bounds[0, j] = bound_on_line(a)
         bounds[1, j] = bound_on_line(fma(length, growth, a))
@@ -201,7 +203,7 @@ def thin_step(
         while j < last and rest >= bounds[0, j]:
             rest -= bounds[0, j]
             j += 1
-        if rest < bounds[0, j]:  # or it is beyond, where the sum is rounded up
+        if rest < bounds[0, j]:  # otherwise it lies beyond the block, whose sum is rounded up
             number += 1
             is_spike = j != silent and is_below_hazard(
                 uniform(key, number) * bounds[0, j], logit(j, w, 1.0, stimulus, current)

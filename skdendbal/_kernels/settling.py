@@ -1,0 +1,168 @@
+"""Balanced codes: the rates of the neurons that spiked settle where their potentials are zero.
+
+With the weights of exact balance, potentials under rates r are ``D^T (x - D r)``. Where they are
+zero for all neurons with a rate above zero, and not positive for those that fell to zero, r is the
+non-negative least-squares solution for x among the neurons that spiked.
+
+Where atoms depend on each other there are many such solutions. A slight force that holds rates
+where they were chooses the one nearest to them.
+"""
+
+import math
+
+import numpy as np
+
+from .compilation import compiled
+from .presentation import normalise
+
+STIFFNESS = 1e-9  # with which a rate is held where it was, relative to the square of its atom
+MIN_POTENTIAL = 1e-12  # relative to the input of the neuron; what is smaller is rounding
+
+
+@compiled()
+def factorise(recurrent, units, n_units, first_row, first_column, lower):
+    """Let `lower` INOUT be the Cholesky factor of minus `recurrent` IN among some units.
+
+    It is known in rows before the first one, and in columns before the first one.
+
+    Returns the place in `units` of the first one whose atom is zero, or too large, or `n_units`.
+    """
+    for a in range(first_row, n_units):
+        for b in range(first_column, a + 1):
+            value = -recurrent[units[a], units[b]]
+            if a == b:
+                value *= 1.0 + STIFFNESS
+            for c in range(b):
+                value -= lower[a, c] * lower[b, c]
+            if b < a:
+                lower[a, b] = value / lower[b, b]
+            elif 0.0 < value < math.inf:
+                lower[a, a] = math.sqrt(value)
+            else:
+                return a
+    return n_units
+
+
+@compiled()
+def solve(lower, n_units, values):
+    """Let `values` INOUT be the solution of the equations whose right side they are."""
+    for a in range(n_units):
+        for b in range(a):
+            values[a] -= lower[a, b] * values[b]
+        values[a] /= lower[a, a]
+    for a in range(n_units - 1, -1, -1):
+        for b in range(a + 1, n_units):
+            values[a] -= lower[b, a] * values[b]
+        values[a] /= lower[a, a]
+
+
+@compiled()
+def silence(place, units, n_units, lower, rates):
+    """Take a unit off the list `units` INOUT; the factor stays known up to its column."""
+    rates[units[place]] = 0.0
+    for a in range(place, n_units - 1):
+        units[a] = units[a + 1]
+        for b in range(place):
+            lower[a, b] = lower[a + 1, b]
+
+
+@compiled()
+def find_first_to_fall(units, n_units, solution, rates):
+    """Return the place of the first rate that is zero on the way to a solution, and how far it is.
+
+    The place is -1, and the way 1, if the solution is positive.
+    """
+    place, way = -1, 1.0
+    for a in range(n_units):
+        if not solution[a] > 0.0:
+            rate = rates[units[a]]
+            own = rate / (rate - solution[a]) if rate > 0.0 else 0.0
+            if place < 0 or own < way:
+                place, way = a, own
+    return place, way
+
+
+@compiled()
+def find_most_excited(active, may_return, units, n_units, inputs, recurrent, rates):
+    """Return the place in `active` of the silent neuron with the highest potential.
+
+    It is -1 if no potential is positive.
+    """
+    best, highest = -1, 0.0
+    for e in range(active.shape[0]):
+        j = active[e]
+        if may_return[e] and rates[j] == 0.0:
+            potential = inputs[j]
+            for a in range(n_units):
+                potential += rates[units[a]] * recurrent[units[a], j]
+            if potential > max(highest, MIN_POTENTIAL * abs(inputs[j])):
+                best, highest = e, potential
+    return best
+
+
+@compiled()
+def settle(
+    active,  # IN (n_active,) units that spiked, in ascending order
+    inputs,  # IN (n_units,) D^T x and the force that holds rates, of these units
+    recurrent,  # IN (n_units, n_units) -D^T D
+    rates,  # INOUT (n_units,) positive for these units
+):
+    """Let rates settle, by the method of Lawson and Hanson, from the rates as they are.
+
+    Rates go straight to where all potentials are zero. If one of them falls to zero on the way,
+    they stop there, and go on without it. A silent neuron whose potential is positive in the end
+    comes back, but not if it fell silent at once when it did so before.
+    """
+    n_active = active.shape[0]
+    units, may_return = active.copy(), np.ones(n_active, np.bool_)
+    solution, lower = np.empty(n_active), np.empty((n_active, n_active))
+    n, first_row, first_column, returned = n_active, 0, 0, -1
+    for _ in range(3 * n_active):
+        while True:
+            place = factorise(recurrent, units, n, first_row, first_column, lower)
+            if place == n:
+                break
+            may_return[np.searchsorted(active, units[place])] = False
+            silence(place, units, n, lower, rates)
+            n, first_row, first_column = n - 1, place, 0  # later rows are not known yet
+        for a in range(n):
+            solution[a] = inputs[units[a]]
+        solve(lower, n, solution)
+        place, way = find_first_to_fall(units, n, solution, rates)
+        for a in range(n):
+            j = units[a]
+            rates[j] = solution[a] if place < 0 else rates[j] + way * (solution[a] - rates[j])
+        if place >= 0:
+            may_return[np.searchsorted(active, units[place])] = units[place] != returned
+            returned = -1
+            silence(place, units, n, lower, rates)
+            n, first_row, first_column = n - 1, place, place
+            continue
+        e = find_most_excited(active, may_return, units, n, inputs, recurrent, rates)
+        if e < 0:
+            break
+        units[n] = returned = active[e]
+        n, first_row, first_column = n + 1, n, 0
+
+
+@compiled()
+def settle_rows(
+    X,  # IN (n_rows, n_features) raw rows
+    scale,
+    components,  # IN (n_units, n_features) D^T times the scale
+    recurrent,  # IN (n_units, n_units) -D^T D
+    codes,  # INOUT (n_rows, n_units)
+):
+    """Let the code of every row settle."""
+    x, inputs = np.empty(X.shape[1]), np.empty(codes.shape[1])
+    for r in range(X.shape[0]):
+        active = np.flatnonzero(codes[r])
+        normalise(X[r], scale, x)
+        for j in active:
+            inputs[j] = -STIFFNESS * recurrent[j, j] * codes[r, j]
+        for i in range(x.shape[0]):
+            xi = x[i] / scale
+            if xi != 0.0:
+                for j in active:
+                    inputs[j] += xi * components[j, i]
+        settle(active, inputs, recurrent, codes[r])

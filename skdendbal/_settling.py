@@ -1,0 +1,61 @@
+"""Balanced codes: rates that settle where the potentials of exact balance are zero."""
+
+import numpy as np
+
+from . import _kernels
+from ._parallel import OneBlasThread, as_kernel_array
+
+
+class Settling:
+    """Lets codes settle, so that they are in balance with a decoder.
+
+    Parameters
+    ----------
+    components : ndarray of shape (n_components, n_features)
+        The decoder, in units of the rows. It is copied.
+    scale : float
+        What rows are divided by.
+    """
+
+    def __init__(self, components, scale):
+        self.components, self.scale = np.array(components, dtype=float, order="C"), scale
+        with OneBlasThread(), np.errstate(over="ignore", invalid="ignore"):
+            scaled = self.components / scale
+            self.recurrent = as_kernel_array(-(scaled @ scaled.T))
+
+    def is_for(self, components, scale):
+        """Tell whether a decoder is the one that this was made for.
+
+        Parameters
+        ----------
+        components : ndarray of shape (n_components, n_features)
+            A decoder, in units of the rows.
+        scale : float
+            What rows are divided by.
+
+        Returns
+        -------
+        is_for : bool
+            Whether all values are the same.
+        """
+        return self.scale == scale and np.array_equal(self.components, components)
+
+    def settle(self, X, codes):
+        """Let codes settle.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features), float64, C-contiguous
+            Rows.
+        codes : ndarray of shape (n_rows, n_components), float64, C-contiguous
+            Firing rates that they evoke, changed in place.
+        """
+        n_active = np.count_nonzero(codes, axis=1).max(initial=0)
+        work = (n_active + 1) * (n_active**2 + X.shape[1])
+        step = max(1, int(_kernels.WORK_PER_CALL / work))
+        for i in range(0, len(X), step):
+            part = slice(i, i + step)
+            _kernels.call_interruptibly(
+                _kernels.settle_rows,
+                X[part], self.scale, self.components, self.recurrent, codes[part],
+            )  # fmt: skip

@@ -1,0 +1,190 @@
+"""Balanced codes: non-negative least squares among the neurons that spiked."""
+
+import pickle
+
+import numpy as np
+import pytest
+from coders import DIGITS, FAST, SHORT_FITS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import nnls
+from sklearn.utils._param_validation import InvalidParameterError
+
+from skdendbal import DendriticBalanceCoder
+from skdendbal._kernels.settling import STIFFNESS
+from skdendbal._settling import Settling
+from skdendbal.rules import RULES
+
+SIGNED = np.random.default_rng(0).laplace(size=(600, 12)) @ np.random.default_rng(1).normal(
+    size=(12, 12)
+)
+
+
+@pytest.fixture(scope="module")
+def coder():
+    return DendriticBalanceCoder(32, code="balanced", max_iter=4, random_state=0).fit(DIGITS)
+
+
+def rates_of(coder, X):
+    """Codes before they settle."""
+    return pickle.loads(pickle.dumps(coder)).set_params(code="rate").transform(X)
+
+
+def twin(rates, X, components, stiffness=0.0):
+    """Least squares by scipy, among the neurons that spiked; rates may be held where they were."""
+    codes = np.zeros_like(rates)
+    for code, rate, x in zip(codes, rates, X, strict=True):
+        active = rate > 0.0
+        if active.any():  # scipy aborts on empty matrices
+            held = np.sqrt(stiffness) * np.linalg.norm(components[active], axis=1)
+            matrix = np.vstack([components[active].T, np.diag(held)])
+            code[active] = nnls(matrix, np.concatenate([x, held * rate[active]]))[0]
+    return codes
+
+
+def assert_close(codes, expected):
+    np.testing.assert_allclose(codes, expected, rtol=1e-6, atol=1e-6 * expected.max())
+
+
+@SHORT_FITS
+@pytest.mark.parametrize("learning_rule", sorted(RULES))
+def test_codes_are_least_squares_for_every_rule(learning_rule):
+    params = {"learning_rule": learning_rule, "random_state": 0, "max_iter": 2}
+    coder = DendriticBalanceCoder(9, code="balanced", **params).fit(DIGITS[:500])
+    codes = coder.transform(DIGITS[:100])
+    rates = rates_of(coder, DIGITS[:100])
+    assert not np.array_equal(codes, rates)
+    assert_close(codes, twin(rates, DIGITS[:100], coder.components_))
+
+
+@pytest.mark.parametrize("presentation_time", [1.0, 5.0, 100.0])
+@pytest.mark.parametrize("decoder", ["online", "refit"])
+@SHORT_FITS
+def test_codes_of_signed_data_are_least_squares(decoder, presentation_time):
+    coder = DendriticBalanceCoder(
+        20, code="balanced", decoder=decoder, max_iter=10, random_state=0
+    ).fit(SIGNED)
+    coder.set_params(presentation_time=presentation_time)
+    X = SIGNED[:200]
+    codes, rates = coder.transform(X), rates_of(coder, X)
+    # if about as many neurons have spiked as there are inputs, many codes have the same error
+    is_unique = (rates > 0.0).sum(axis=1) < X.shape[1] - 2
+    assert is_unique.any()
+    expected = twin(rates, X, coder.components_)
+    assert_close(codes[is_unique], expected[is_unique])
+    assert_close(codes, twin(rates, X, coder.components_, stiffness=STIFFNESS))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n_units=st.integers(1, 24),
+    n_features=st.integers(1, 16),
+    kind=st.sampled_from(["signed", "positive", "duplicates", "zeros", "nearly parallel"]),
+    exponent=st.sampled_from([-100, 0, 100]),
+)
+def test_any_atoms_lead_to_the_least_error(seed, n_units, n_features, kind, exponent):
+    rng = np.random.default_rng(seed)
+    components = rng.standard_normal((n_units, n_features))
+    if kind == "positive":
+        components = np.abs(components)
+    elif kind == "duplicates":
+        components = components[rng.integers(n_units, size=n_units)]
+    elif kind == "zeros":
+        components[rng.random(n_units) < 0.5] = 0.0
+    elif kind == "nearly parallel":
+        components = components[0] + 1e-3 * components
+    X = rng.standard_normal((4, n_features))
+    rates = rng.random((4, n_units)) * (rng.random((4, n_units)) < 0.7)
+    scale = 10.0**exponent
+    codes = rates.copy()
+    Settling(scale * components, scale).settle(scale * X, codes)
+    assert np.isfinite(codes).all()
+    assert (codes >= 0.0).all()
+    assert (codes[rates == 0.0] == 0.0).all()
+    best = twin(rates, X, components) @ components
+    np.testing.assert_allclose(
+        ((X - codes @ components) ** 2).sum(axis=1),
+        ((X - best) ** 2).sum(axis=1),
+        rtol=1e-6,
+        atol=1e-6,
+    )
+
+
+def test_values_at_the_ends_of_the_range_lead_to_finite_codes():
+    for size in (1e-300, 1e-160, 1e150, 1e300):
+        for scale in (1e-200, 1.0, 1e200):
+            codes = np.ones((3, 4))
+            X = np.array([[size, 0.0], [-size, size], [0.0, 0.0]])
+            Settling(np.array([[size, 0.0], [0.0, -size], [1.0, 1.0], [0.0, 0.0]]), scale).settle(
+                X, codes
+            )
+            assert np.isfinite(codes).all()
+
+
+def test_balance_leaves_no_potential(coder):
+    X = DIGITS[:300]
+    codes = coder.transform(X)
+    potentials = (X - codes @ coder.components_) @ coder.components_.T
+    largest = np.abs(X @ coder.components_.T).max()
+    assert np.abs(potentials[codes > 0.0]).max() < 1e-9 * largest
+    fell_silent = (codes == 0.0) & (rates_of(coder, X) > 0.0)
+    assert fell_silent.any()
+    assert potentials[fell_silent].max() < 1e-9 * largest
+
+
+def test_balanced_codes_explain_more_the_shorter_the_presentation(coder):
+    gains = []
+    for presentation_time in (5.0, 20.0, 100.0):
+        scores = [
+            pickle.loads(pickle.dumps(coder))
+            .set_params(code=code, presentation_time=presentation_time)
+            .score(DIGITS)
+            for code in ("rate", "balanced")
+        ]
+        gains.append(scores[1] - scores[0])
+    assert gains[0] > gains[1] > gains[2] > 0.0
+
+
+def test_codes_do_not_depend_on_what_else_is_coded(coder):
+    X = DIGITS[:300]
+    codes = coder.transform(X)
+    order = np.random.default_rng(0).permutation(300)
+    assert np.array_equal(coder.transform(X[order]), codes[order])
+    assert np.array_equal(np.vstack([coder.transform(x[None]) for x in X[:50]]), codes[:50])
+    assert np.array_equal(coder.transform(np.asfortranarray(X)), codes)
+    threads = pickle.loads(pickle.dumps(coder)).set_params(n_jobs=2)
+    assert np.array_equal(threads.transform(X), codes)
+    assert np.array_equal(coder.transform(X.astype(np.float32)), codes.astype(np.float32))
+
+
+def test_code_may_change_after_fit(coder):
+    other = DendriticBalanceCoder(32, max_iter=4, random_state=0).fit(DIGITS)
+    assert np.array_equal(other.components_, coder.components_)
+    codes = other.set_params(code="balanced").transform(DIGITS[:50])
+    assert np.array_equal(codes, coder.transform(DIGITS[:50]))
+    with pytest.raises(InvalidParameterError, match="'code' parameter"):
+        other.set_params(code="other").transform(DIGITS[:50])
+
+
+def test_codes_settle_for_the_components_as_they_are(coder):
+    other = pickle.loads(pickle.dumps(coder))
+    other.components_[:4] *= 2.0  # in place
+    codes, expected = other.transform(DIGITS[:50]), coder.transform(DIGITS[:50])
+    assert_close(2.0 * codes[:, :4], expected[:, :4])
+    assert_close(codes[:, 4:], expected[:, 4:])
+
+
+@SHORT_FITS
+def test_streams_have_balanced_codes_too():
+    coder = DendriticBalanceCoder(9, code="balanced", random_state=0)
+    for _ in range(3):
+        coder.partial_fit(DIGITS)
+    codes = coder.transform(DIGITS[:50])
+    assert_close(codes, twin(rates_of(coder, DIGITS[:50]), DIGITS[:50], coder.components_))
+
+
+@SHORT_FITS
+def test_rows_without_spikes_have_empty_codes():
+    coder = DendriticBalanceCoder(4, code="balanced", **FAST).fit(np.zeros((80, 3)))
+    assert not coder.transform(np.zeros((5, 3))).any()
