@@ -22,7 +22,15 @@ import benchmark
 
 DOCS = benchmark.FOLDER.parent
 PAGES = {
-    "benchmarks": ("simulation", "transform", "fit", "growth", "startup", "where_time_goes"),
+    "benchmarks": (
+        "frontier",
+        "simulation",
+        "transform",
+        "fit",
+        "growth",
+        "startup",
+        "where_time_goes",
+    ),
     "studies": ("evaluation", "accuracy", "tables", "defaults", "differences"),
 }
 WITHOUT_DATA = ("tables", "growth", "startup", "differences")
