@@ -23,6 +23,8 @@ from .thinning import (
 )
 
 MAX_INPUT = 1e100  # inputs are clipped here, so that no product of them overflows
+# Counters start from these: numba would compile what is called with a literal 0 once more.
+ZERO, ONE = np.int64(0), np.int64(1)
 
 
 @compiled()
@@ -74,7 +76,9 @@ def prepare_logits(
         high[j] = min(max(up, -MAX_LOGIT_PART), MAX_LOGIT_PART)
         slope_32[j] = min(max(slope[j], -MAX_LOGIT_PART), MAX_LOGIT_PART)
     for t in range(in_flight.shape[0]):
-        scratch.due[t] = in_flight[t].any()
+        scratch.due[t] = False
+        for k in range(n_units):
+            scratch.due[t] |= in_flight[t, k]
 
 
 @compiled()
@@ -137,7 +141,8 @@ def rotate_delay_line(in_flight, n_steps):
     """Let row 0 of `in_flight` INOUT be what arrives next, after `n_steps` steps."""
     before = in_flight.copy()
     for t in range(in_flight.shape[0]):
-        in_flight[t] = before[(t + n_steps) % in_flight.shape[0]]
+        for k in range(in_flight.shape[1]):
+            in_flight[t, k] = before[(t + n_steps) % in_flight.shape[0], k]
 
 
 @compiled(error_model="numpy")
@@ -163,7 +168,7 @@ def sample_spikes(step, number, length, key, clock, dynamics, late_traces, in_fl
     fade, n_fading, powers, decay_bounds, delay_steps = clock
     recurrent, gain, one_spike = dynamics.recurrent, dynamics.gain, dynamics.one_spike
     stimulus, rounded, current, bounds, sums, candidates, spikes, due = scratch
-    n_spikes, crowded = 0, step
+    n_spikes, crowded = ZERO, step
     while step < fade.shape[0] and n_spikes <= MAX_SPIKES:
         n_before, passed = n_spikes, 1
         if delay_steps > 1:
@@ -308,19 +313,20 @@ def present_in_lanes(
 
     Row r is presentation number first + r of the stream. Returns the number of spikes.
     """
-    n_steps, powers, n_spikes = clock.fade.shape[0], clock.powers, 0
+    n_steps, powers, n_spikes = clock.fade.shape[0], clock.powers, ZERO
     for r in range(X.shape[0]):
         z, late, in_flight = lanes.traces[r], lanes.late_traces[r], lanes.in_flight[r]
         normalise(X[r], scale, lanes.stimuli[r])
         if lanes.is_new[r]:
-            lanes.previous[r] = lanes.stimuli[r]  # the first stimulus fades from itself
+            for i in range(X.shape[1]):  # the first stimulus fades from itself
+                lanes.previous[r, i] = lanes.stimuli[r, i]
             lanes.is_new[r] = False
         prepare_logits(lanes.previous[r], lanes.stimuli[r], z, late, dynamics, in_flight, scratch)
         rescale(powers[n_steps], late)
         key = stream_key(seed, first + r)
         wz = sums.wz[r]
         add_initial_traces(z, tails, wz, sums.half_zz)
-        step, now, number, length = 0, 0, 0, 1
+        step, now, number, length = ZERO, ZERO, ZERO, ONE
         while step < n_steps:
             step, number, length, n = sample_spikes(
                 step, number, length, key, clock, dynamics, late, in_flight, scratch
@@ -352,7 +358,7 @@ def present_at_rest(
 
     Returns the number of spikes.
     """
-    n_steps, n_units, n_spikes = clock.fade.shape[0], codes.shape[1], 0
+    n_steps, n_units, n_spikes = clock.fade.shape[0], codes.shape[1], ZERO
     rest, x, bits = np.zeros(X.shape[1]), np.empty(X.shape[1]), np.empty(X.shape[1])
     silence, late = np.zeros(n_units), np.zeros(n_units)
     for r in range(X.shape[0]):
@@ -361,7 +367,7 @@ def present_at_rest(
         prepare_logits(rest, x, silence, silence, dynamics, in_flight, scratch)
         key = row_key(x, bits, seed)
         codes[r] = 0.0
-        step, number, length = 0, 0, 1
+        step, number, length = ZERO, ZERO, ONE
         while step < n_steps:
             step, number, length, n = sample_spikes(
                 step, number, length, key, clock, dynamics, late, in_flight, scratch
