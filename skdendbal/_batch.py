@@ -9,7 +9,6 @@ from . import _kernels
 from ._implicit import TraceSubspace
 from ._timing import Timing, tail_sums
 
-LANES_PER_PART = 16  # lanes that are summed first, so that sums do not depend on the workers
 NOT_FORMED = np.empty((0, 0))
 
 
@@ -188,6 +187,8 @@ class Batch:
     ----------
     timing : Timing
         Durations and what follows from them.
+    lanes_per_part : int
+        See :attr:`Settings.lanes_per_part`.
     few_spikes : bool
         Whether the sum of z z^T is better not formed, see :attr:`Settings.few_spikes`.
     needs_intervals : bool
@@ -198,6 +199,8 @@ class Batch:
         Sums of z times the weight of the new, and of the previous, stimulus of each lane.
     starts : ndarray of shape (n_lanes, n_components)
         Traces at the first step.
+    crossed : ndarray of shape (n_lanes, n_components)
+        Sums of the traces of spikes since the first step times what those before it have left.
     n_lanes : int, default=0
         Lanes that have been presented.
     new : ndarray of shape (n_lanes, n_features), default=None
@@ -207,11 +210,13 @@ class Batch:
     """
 
     timing: Timing
+    lanes_per_part: int
     few_spikes: bool
     needs_intervals: bool
     spike_counts: np.ndarray
     sum_wz: np.ndarray
     starts: np.ndarray
+    crossed: np.ndarray
     n_lanes: int = 0
     new: np.ndarray | None = None
     old: np.ndarray | None = None
@@ -235,9 +240,16 @@ class Batch:
             Without any presentation.
         """
         shape = settings.batch_size, settings.n_components
-        counts, sum_wz = np.zeros(shape[1], dtype=np.int64), np.zeros((shape[0], 2, shape[1]))
-        needs_intervals = settings.rule.needs_intervals
-        return cls(settings, settings.few_spikes, needs_intervals, counts, sum_wz, np.zeros(shape))
+        return cls(
+            timing=settings,
+            lanes_per_part=settings.lanes_per_part,
+            few_spikes=settings.few_spikes,
+            needs_intervals=settings.rule.needs_intervals,
+            spike_counts=np.zeros(shape[1], dtype=np.int64),
+            sum_wz=np.zeros((shape[0], 2, shape[1])),
+            starts=np.zeros(shape),
+            crossed=np.zeros(shape),
+        )
 
     def fork(self):
         """Return a batch in the same state, which can be filled without changing this one.
@@ -249,6 +261,7 @@ class Batch:
         """
         batch = copy.copy(self)
         batch.sum_wz, batch.starts = self.sum_wz.copy(), self.starts.copy()
+        batch.crossed = self.crossed.copy()
         batch._spikes = self._spikes.copy()
         return batch
 
@@ -271,7 +284,8 @@ class Batch:
         self.spike_counts = self.spike_counts + sums.spike_counts
         self.sum_wz[lanes] = sums.wz
         self.half_zz_of_part = sums.half_zz
-        if lanes.stop % LANES_PER_PART == 0 or lanes.stop == len(self.starts):
+        self.crossed[lanes] = sums.crossed
+        if lanes.stop % self.lanes_per_part == 0 or lanes.stop == len(self.starts):
             is_first = self._half_zz.size == 0
             self._half_zz = sums.half_zz if is_first else self._half_zz + sums.half_zz
             self.half_zz_of_part = NOT_FORMED
@@ -298,14 +312,17 @@ class Batch:
     def sum_zz(self):
         """Sum of ``z z^T``, shape (n_components, n_components)."""
         if not self.few_spikes:
-            return self._half_zz + self._half_zz.T
+            # to traces since the start belong those of the start, which only decay
+            starts, square = self.starts, self.timing.tails.square[0]
+            half_zz = self._half_zz + (self.crossed + 0.5 * square * starts).T @ starts
+            return half_zz + half_zz.T
         return self._intervals.sum_zz(self._intervals.traces)
 
     @_cached_property
     def sum_zz_diagonal(self):
         """Sum of z^2, shape (n_components,)."""
         if not self.few_spikes:
-            return 2.0 * self._half_zz.diagonal()
+            return self.sum_zz.diagonal()
         return self._intervals.squares @ self._intervals.traces**2
 
     @property

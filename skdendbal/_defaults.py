@@ -1,13 +1,30 @@
-"""What "auto" means: target rate and noise level, chosen by measurement on training data."""
+"""What "auto" means, chosen by measurement on training data."""
 
 from .settings import Noise
 
+MIN_BATCH_SIZE = 64
 SPIKES_PER_SECOND = 800.0  # of all neurons together
 MAX_RATE = 50.0  # of a neuron in Hz
 MAX_SPIKES_PER_STEP = 0.5  # of all neurons together
 NOISE_TIMES_SPIKES = 0.2  # noise level times the spikes of all neurons in a time constant
 MAX_NOISE = 0.3  # reached where few neurons spike rarely
 HALF_DELAY = 0.25  # time constants of delay at which half of the additional noise is reached
+
+
+def auto_batch_size(n_components):
+    """Return the number of stimuli between weight updates that "auto" stands for.
+
+    Parameters
+    ----------
+    n_components : int
+        Number of neurons.
+
+    Returns
+    -------
+    batch_size : int
+        More for large networks, whose updates take long.
+    """
+    return max(MIN_BATCH_SIZE, n_components // 2)
 
 
 def auto_rate(n_components, dt):

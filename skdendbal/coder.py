@@ -27,8 +27,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import network
-from ._batch import LANES_PER_PART
-from ._defaults import auto_noise, auto_rate
+from ._defaults import auto_batch_size, auto_noise, auto_rate
 from ._diagnosis import EarlyStopping, count_silent, describe_failure, warn
 from ._parallel import OneBlasThread, as_kernel_array, threads, workers
 from ._settling import Settling
@@ -167,9 +166,10 @@ class DendriticBalanceCoder(
         goes on while many neurons miss their target rate. None: never stop early.
     n_iter_no_change : int, default=5
         Number of passes without improvement after which `fit` stops, see `tol`.
-    batch_size : int, default=64
+    batch_size : int or "auto", default="auto"
         Number of stimuli presented at once before the weights are updated, each to a copy of the
-        network with traces of its own. The published model has 1.
+        network with traces of its own. The published model has 1. "auto" is 64, or half the number
+        of neurons if that is more, so that weight updates do not take most of the time.
     learning_rate : float, default=1.0
         Factor on the learning rates of the rule, which are those of the decoder and all weights.
     decoder : {"refit", "online"}, default="refit"
@@ -312,7 +312,7 @@ class DendriticBalanceCoder(
         "horizon": [Interval(Integral, 1, None, closed="left"), None],
         "tol": [Interval(Real, 0, np.inf, closed="left"), None],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "learning_rate": [Interval(Real, 0, 1e6, closed="both")],
         "decoder": [StrOptions({"online", "refit"})],
         "input_scale": [Interval(Real, 0, np.inf, closed="neither"), StrOptions({"auto"})],
@@ -346,7 +346,7 @@ class DendriticBalanceCoder(
         horizon=None,
         tol=0.005,
         n_iter_no_change=5,
-        batch_size=64,
+        batch_size="auto",
         learning_rate=1.0,
         decoder="refit",
         input_scale="auto",
@@ -467,7 +467,7 @@ class DendriticBalanceCoder(
             context.call_on_fit_task_begin(**about)
             order = random_state if self.shuffle else None
             stopping = EarlyStopping(state, settings, n_samples, self.tol, self.n_iter_no_change)
-            with self._workers(settings.batch_size) as apply:
+            with self._workers(settings, settings.batch_size) as apply:
                 for rows in _presentation_order(n_samples, max_iter, block, order):
                     task = context.subcontext(task_name="presentations")
                     task.call_on_fit_task_begin(**about)
@@ -532,7 +532,7 @@ class DendriticBalanceCoder(
                 settings = self._change_settings(horizon)
                 state, n_iter = self.network_.fork(), self.n_iter_ + 1
             scale = self._find_scale(_moments(X)) if state.is_blank else self.scale_
-            with self._workers(min(settings.batch_size, X.shape[0])) as apply:
+            with self._workers(settings, min(settings.batch_size, X.shape[0])) as apply:
                 for _, rows in _blocks(X):
                     network.learn(state, settings, rows, scale, apply=apply)
             has_learned = is_first or state.n_updates > self.n_steps_
@@ -812,7 +812,8 @@ class DendriticBalanceCoder(
         if n_components is None:
             n_components = n_features
             if n_features > _MAX_FEATURES:
-                n_bytes = network.count_bytes(n_features, n_features, self.batch_size)
+                n_lanes = auto_batch_size(n_features)
+                n_bytes = network.count_bytes(n_features, n_features, n_lanes)
                 raise ValueError(
                     f"n_components=None stands for one neuron for each of {n_features} features, "
                     f"which would take {n_bytes / 2**30:.1f} GiB of memory and hours to learn: "
@@ -821,6 +822,9 @@ class DendriticBalanceCoder(
         rate = self.rate
         if rate == "auto":
             rate = auto_rate(n_components, self.dt)
+        batch_size = self.batch_size
+        if batch_size == "auto":
+            batch_size = auto_batch_size(n_components)
         final = noise.final
         if final == "auto":
             extra_delay = 0.0 if self.delay is None else max(0.0, self.delay - self.dt)
@@ -843,7 +847,7 @@ class DendriticBalanceCoder(
             dt=float(self.dt),
             tau=float(self.tau),
             presentation_time=float(self.presentation_time),
-            batch_size=int(self.batch_size),
+            batch_size=int(batch_size),
             horizon=int(horizon),
             delay=None if self.delay is None else float(self.delay),
         )
@@ -964,9 +968,9 @@ class DendriticBalanceCoder(
         sum_zz.flat[:: n_components + 1] += _RIDGE * sum_zz.trace() / n_components + _TINY
         return np.linalg.solve(sum_zz, sum_zx) * self.scale_
 
-    def _workers(self, n_lanes):
-        """Return a context that gives `apply` for parts of a batch, with workers if they help."""
-        return workers(1 if n_lanes <= LANES_PER_PART else self.n_jobs)
+    def _workers(self, settings, n_lanes):
+        """Return a context that gives what presents parts of a batch, by workers if of use."""
+        return workers(1 if n_lanes <= settings.lanes_per_part else self.n_jobs)
 
     @staticmethod
     def _fitted(state, settings, scale, n_iter):

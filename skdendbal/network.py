@@ -24,7 +24,6 @@ import numpy as np
 
 from . import _kernels
 from ._batch import (
-    LANES_PER_PART,
     NOT_FORMED,
     Batch,
     Intervals,
@@ -72,6 +71,7 @@ _Stream = namedtuple(  # what is common to all presentations of a call
         "forms_zz",  # whether to sum z z^T
         "keeps_spikes",  # whether to return spikes
         "spikes_per_row",  # expected
+        "lanes_per_part",  # see Settings
     ],
 )
 _Presented = namedtuple(  # what becomes of some lanes
@@ -420,7 +420,8 @@ def _present(stream, dynamics, lanes, first, half_zz, X, number, apply):
     have contributed to its part, and `number` that of the first presentation.
     """
     stop = first + len(X)
-    cuts = [first, *range(first + LANES_PER_PART - first % LANES_PER_PART, stop, LANES_PER_PART)]
+    size = stream.lanes_per_part
+    cuts = [first, *range(first + size - first % size, stop, size)]
     parts = [slice(*cut) for cut in itertools.pairwise([*cuts, stop])]
     states = [_kernels.Lanes(*(each[part] for each in lanes)) for part in parts]
     half_zzs = [half_zz, *[NOT_FORMED] * len(parts)]
@@ -474,7 +475,10 @@ def _present_lanes(stream, dynamics, lanes, half_zz, X, number):
         else:
             own_half_zz = np.zeros((n_units, n_units) if stream.forms_zz else (0, 0))
         sums = _kernels.LaneSums(
-            np.zeros(n_units, dtype=np.int64), np.empty((len(X), 2, n_units)), own_half_zz
+            np.zeros(n_units, dtype=np.int64),
+            np.empty((len(X), 2, n_units)),
+            np.zeros((len(X), n_units)),
+            own_half_zz,
         )
         spikes = np.empty((room if stream.keeps_spikes else 0, 3), dtype=np.int64)
         n_spikes = _kernels.call_interruptibly(
@@ -489,7 +493,8 @@ def _present_lanes(stream, dynamics, lanes, half_zz, X, number):
 
 def _make_stream(network, settings, scale):
     clock, tails, spikes_per_row = settings.clock, settings.tails, settings.spikes_per_presentation
-    return _Stream(scale, network.seed, clock, tails, False, False, spikes_per_row)
+    n_lanes = settings.lanes_per_part
+    return _Stream(scale, network.seed, clock, tails, False, False, spikes_per_row, n_lanes)
 
 
 def _make_dynamics(network, settings):

@@ -17,6 +17,8 @@ from .rules import Rule
 
 __all__ = ["Neuron", "Noise", "Settings"]
 
+_MIN_LANES_PER_PART = 16  # fewer are not worth a task of a thread
+_MAX_PARTS = 8  # of a batch, whose sums are added up
 _LOSS_POINTS = 100  # wanted of the loss curve over one horizon, if it has as many updates
 
 
@@ -165,6 +167,14 @@ class Settings(Timing):
         Its sum of z z^T then has less than full rank, and is better never formed.
         """
         return self.batch_size * (1.0 + self.spikes_per_presentation) < self.n_components
+
+    @property
+    def lanes_per_part(self):
+        """Lanes that are presented by one call of a kernel, which adds up what they contribute.
+
+        Sums depend on this number in their last bits, and therefore on nothing else.
+        """
+        return max(_MIN_LANES_PER_PART, -(-self.batch_size // _MAX_PARTS))
 
     @property
     def updates_per_point(self):

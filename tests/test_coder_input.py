@@ -203,7 +203,7 @@ def test_rules_that_need_input_that_is_not_negative_refuse_others(learning_rule)
         ),
         (
             {"n_components": 5000},
-            r"n_components=5000 .* take 1\.14 GiB of 1 GiB. Lower n_components",
+            r"n_components=5000 .* take 1\.5 GiB of 1 GiB. Lower n_components",
         ),
         (
             {"n_components": 64, "batch_size": 500_000},
@@ -222,7 +222,7 @@ def test_networks_beyond_memory_are_refused(monkeypatch, params, message):
 
 
 def test_one_neuron_for_each_of_many_features_is_refused():
-    message = r"n_components=None .* 20000 features.* 29\.9 GiB of memory and hours"
+    message = r"n_components=None .* 20000 features.* 38\.7 GiB of memory and hours"
     with pytest.raises(ValueError, match=message):
         DendriticBalanceCoder().fit(np.ones((3, 20_000)))
 

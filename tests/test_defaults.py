@@ -31,6 +31,13 @@ def test_rate_and_noise_have_their_documented_values(parameters, rate, noise):
     assert settings.noise.final == pytest.approx(noise)
 
 
+@pytest.mark.parametrize(("n_components", "batch_size"), [(1, 64), (128, 64), (300, 150)])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_batches_grow_with_large_networks(n_components, batch_size):
+    coder = DendriticBalanceCoder(n_components, **FAST).fit(DIGITS[:20])
+    assert coder.settings_.batch_size == batch_size
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("delay", "least"), [(1.0, 0.88), (3.0, 0.82), (5.0, 0.78)])
 def test_networks_with_a_delay_code_well_and_keep_their_rates(delay, least):

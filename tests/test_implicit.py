@@ -52,7 +52,9 @@ def test_following_from_spikes_solves_the_implicit_equation(
     pull = rate * residual - forgotten * weights
     expected = np.linalg.solve(np.eye(n_units) + rate * sum_zz, pull)
     error, total = ((inputs - traces @ weights) ** 2).sum(), (inputs**2).sum()
-    batch = network.Batch(settings, True, False, None, sum_wz, starts, n_lanes, new, old)
+    batch = network.Batch.begin(settings)
+    batch.few_spikes, batch.sum_wz, batch.starts = True, sum_wz, starts
+    batch.n_lanes, batch.new, batch.old = n_lanes, new, old
     batch._spikes = [np.argwhere(raster)]
     moved = weights.T.copy()
     kept = 1.0 - forgotten

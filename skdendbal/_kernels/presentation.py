@@ -224,57 +224,46 @@ def sample_spikes(step, number, length, key, clock, dynamics, late_traces, in_fl
 
 
 @compiled()
-def add_initial_traces(
-    traces,  # IN (n_units,) before the first step
-    tails,  # IN Tails
-    wz,  # OUT (2, n_units)
-    half_zz,  # INOUT (n_units, n_units), or empty: not wanted
-):
-    """Begin the sums of a presentation with what the traces at its start contribute."""
-    tail_new, tail_old, tail_square = tails.new[0], tails.old[0], tails.square[0]
-    for j in range(traces.shape[0]):
-        wz[0, j] = tail_new * traces[j]
-        wz[1, j] = tail_old * traces[j]
-        half = 0.5 * tail_square * traces[j]
-        if half > 0.0 and half_zz.size > 0:
-            for k in range(traces.shape[0]):
-                half_zz[j, k] += half * traces[k]
-
-
-@compiled()
 def add_spikes(
     n_spikes,
     spikes,  # IN (capacity, 2) step, unit
-    now,  # step before which `traces` hold
+    now,  # step before which `fresh` holds
     tails,  # IN Tails
     powers,  # IN (n_steps + 1,) decay over 0, 1, ... steps
-    traces,  # INOUT (n_units,)
+    active,  # INOUT (n_units,) units that have spiked
+    n_active,  # how many
+    fresh,  # INOUT (n_units,) traces of the spikes of this presentation
     wz,  # INOUT (2, n_units) sums over steps of the trace times the weight of x_new, x_old
-    half_zz,  # INOUT (n_units, n_units) whose symmetrisation is the sum of z z^T; may be empty
+    crossed,  # INOUT (n_units,) sums of the fresh trace times what is left of older ones
+    half_zz,  # INOUT (n_units, n_units) whose symmetrisation sums fresh traces; may be empty
 ):
     """Add the contribution of spikes to the sums over all steps of a presentation.
 
-    A spike of step t adds a decaying tail to its trace. `tails` holds sums of such a tail times
-    the weights of the two stimuli and, for pairs, times the tail of the other trace. Every pair is
-    added when its later spike is, to one of its two entries.
+    A spike of step t adds a decaying tail to its trace: tails hold the sums of such
+    a tail, weighted by the two stimuli and, for pairs, by the tail of the other trace. Every pair
+    is added at its later spike, to one of its two entries.
 
-    Returns the step before which `traces` hold now.
+    Returns the step before which `fresh` holds now, and how many units have spiked.
     """
-    n_units = traces.shape[0]
     for e in range(n_spikes):
         step, k = spikes[e]
         if step >= now:
-            rescale(powers[step + 1 - now], traces)
+            for a in range(n_active):
+                fresh[active[a]] *= powers[step + 1 - now]
             now = step + 1
         wz[0, k] += tails.new[now]
         wz[1, k] += tails.old[now]
         if half_zz.size > 0:
             tail = tails.square[now]
-            for j in range(n_units):
-                half_zz[k, j] += tail * traces[j]
+            crossed[k] += tail * powers[now]
+            for a in range(n_active):
+                half_zz[k, active[a]] += tail * fresh[active[a]]
             half_zz[k, k] += 0.5 * tail
-        traces[k] += 1.0
-    return now
+        if fresh[k] == 0.0:
+            active[n_active] = k
+            n_active += 1
+        fresh[k] += 1.0
+    return now, n_active
 
 
 @compiled()
@@ -313,7 +302,9 @@ def present_in_lanes(
 
     Row r is presentation number first + r of the stream. Returns the number of spikes.
     """
-    n_steps, powers, n_spikes = clock.fade.shape[0], clock.powers, ZERO
+    n_steps, n_units, n_spikes = clock.fade.shape[0], lanes.traces.shape[1], ZERO
+    powers = clock.powers
+    fresh, active = np.zeros(n_units), np.empty(n_units, dtype=np.int64)
     for r in range(X.shape[0]):
         z, late, in_flight = lanes.traces[r], lanes.late_traces[r], lanes.in_flight[r]
         normalise(X[r], scale, lanes.stimuli[r])
@@ -324,9 +315,11 @@ def present_in_lanes(
         prepare_logits(lanes.previous[r], lanes.stimuli[r], z, late, dynamics, in_flight, scratch)
         rescale(powers[n_steps], late)
         key = stream_key(seed, first + r)
-        wz = sums.wz[r]
-        add_initial_traces(z, tails, wz, sums.half_zz)
-        step, now, number, length = ZERO, ZERO, ZERO, ONE
+        wz, crossed = sums.wz[r], sums.crossed[r]
+        for j in range(n_units):
+            wz[0, j], wz[1, j] = tails.new[0] * z[j], tails.old[0] * z[j]
+            z[j] *= powers[n_steps]
+        step, now, number, length, n_active = ZERO, ZERO, ZERO, ONE, ZERO
         while step < n_steps:
             step, number, length, n = sample_spikes(
                 step, number, length, key, clock, dynamics, late, in_flight, scratch
@@ -334,8 +327,13 @@ def present_in_lanes(
             for e in range(n):
                 sums.spike_counts[scratch.spikes[e, 1]] += 1
             n_spikes = write_record(r, n, scratch.spikes, n_spikes, record)
-            now = add_spikes(n, scratch.spikes, now, tails, powers, z, wz, sums.half_zz)
-        rescale(powers[n_steps - now], z)
+            now, n_active = add_spikes(
+                n, scratch.spikes, now, tails, powers, active, n_active, fresh, wz, crossed,
+                sums.half_zz,
+            )  # fmt: skip
+        for a in range(n_active):
+            z[active[a]] += powers[n_steps - now] * fresh[active[a]]
+            fresh[active[a]] = 0.0
         if clock.delay_steps > 1:
             rotate_delay_line(in_flight, n_steps)
     return n_spikes
