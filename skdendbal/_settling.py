@@ -50,12 +50,13 @@ class Settling:
         codes : ndarray of shape (n_rows, n_components), float64, C-contiguous
             Firing rates that they evoke, changed in place.
         """
-        n_active = np.count_nonzero(codes, axis=1).max(initial=0)
-        work = (n_active + 1) * (n_active**2 + X.shape[1])
+        n_active = 1 + np.count_nonzero(codes) // len(codes)
+        work = n_active * (n_active**2 + X.shape[1])
         step = max(1, int(_kernels.WORK_PER_CALL / work))
+        components, recurrent = map(as_kernel_array, (self.components, self.recurrent))
         for i in range(0, len(X), step):
             part = slice(i, i + step)
             _kernels.call_interruptibly(
                 _kernels.settle_rows,
-                X[part], self.scale, self.components, self.recurrent, codes[part],
+                X[part], self.scale, components, recurrent, codes[part],
             )  # fmt: skip

@@ -861,7 +861,8 @@ class DendriticBalanceCoder(
         settings = self.settings_
         if self.presentation_time == settings.presentation_time:
             return settings
-        self._validate_params()
+        if type(self.presentation_time) is not float or not self.presentation_time > 0.0:
+            self._validate_params()  # which takes longer than the code of a row
         check_times(settings.dt, self.presentation_time, settings.delay)
         return replace(settings, presentation_time=float(self.presentation_time))
 
@@ -922,7 +923,8 @@ class DendriticBalanceCoder(
         """Return what lets codes settle, or None if they do not."""
         if self.code == "rate":
             return None
-        self._validate_params()
+        if self.code != "balanced":
+            self._validate_params()  # which takes longer than the code of a row
         settling = self._settling_
         if settling is not None and settling.is_for(self.components_, self.scale_):
             return settling

@@ -268,10 +268,12 @@ KINDS = {
 @SHORT_FITS
 def test_no_array_of_a_user_compiles_anything_again(tmp_path, learning_rule):
     X, delay = DIGITS[:130, :12], 1.0 if learning_rule == "dendritic" else None
-    coder = DendriticBalanceCoder(4, learning_rule=learning_rule, delay=delay, **FAST)
+    params = {"learning_rule": learning_rule, "delay": delay, "code": "balanced"} | FAST
+    coder = DendriticBalanceCoder(4, **params)
 
     def use(coder, X):
         coder.fit(X)
+        coder.transform(X)  # with what was kept for balanced codes
         use_fitted(coder, X)
 
     def use_fitted(coder, X):
@@ -291,7 +293,9 @@ def test_no_array_of_a_user_compiles_anything_again(tmp_path, learning_rule):
     np.save(tmp_path / "X.npy", X)
     use(coder, np.load(tmp_path / "X.npy", mmap_mode="r"))
     joblib.dump(coder, tmp_path / "coder")
-    use_fitted(joblib.load(tmp_path / "coder", mmap_mode="r"), X)
+    loaded = joblib.load(tmp_path / "coder", mmap_mode="r")
+    assert np.array_equal(loaded.transform(X), coder.transform(X))
+    use_fitted(loaded, X)
     for each in (coder.network_.lanes, coder.network_.weights.values()):
         for values in each:
             values.flags.writeable = False
@@ -304,7 +308,7 @@ def test_no_array_of_a_user_compiles_anything_again(tmp_path, learning_rule):
 
 def test_workers_of_large_coders_compile_nothing_again():
     # above 1 MB, joblib maps the arrays of a coder into the memory of its workers, read-only
-    coder = DendriticBalanceCoder(400, **FAST)
+    coder = DendriticBalanceCoder(400, code="balanced", **FAST)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         coder.fit(DIGITS[:100])
