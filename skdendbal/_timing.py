@@ -103,7 +103,7 @@ class Timing:
         return per_spike / (per_spike + self.fade[:-1].sum())
 
 
-def check_times(dt, presentation_time, delay):
+def check_times(dt, presentation_time, delay, name="presentation_time"):
     """Refuse durations in ms that contradict each other.
 
     Parameters
@@ -114,6 +114,8 @@ def check_times(dt, presentation_time, delay):
         Duration of a stimulus.
     delay : float or None
         Delay of spikes.
+    name : str, default="presentation_time"
+        Parameter that gives the duration.
 
     Raises
     ------
@@ -123,13 +125,13 @@ def check_times(dt, presentation_time, delay):
     n_steps = presentation_time / dt
     if not 1.0 <= n_steps <= MAX_STEPS:
         raise ValueError(
-            f"presentation_time={presentation_time} ms and dt={dt} ms make {n_steps:.3g} steps, "
+            f"{name}={presentation_time} ms and dt={dt} ms make {n_steps:.3g} steps, "
             f"which must be from 1 to {MAX_STEPS}: change one of them."
         )
     if delay is not None and not dt <= delay < presentation_time:
         raise ValueError(
             f"delay={delay} ms must be at least dt={dt} ms and less than "
-            f"presentation_time={presentation_time} ms, so that spikes act on the stimulus that "
+            f"{name}={presentation_time} ms, so that spikes act on the stimulus that "
             "evoked them: change it, or set delay=None for one step."
         )
 

@@ -10,7 +10,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import skops.io
-from coders import DIGITS, FAST, SHORT_FITS
+from coders import DIGITS, FAST, SHORT_FITS, as_bytes
 from scipy import stats
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
@@ -201,6 +201,23 @@ def test_coding_for_another_time_after_fit(digits_coder):
         coder.set_params(presentation_time=0.1).transform(DIGITS[:2])
     with pytest.raises(ValueError, match="The 'presentation_time' parameter"):
         coder.set_params(presentation_time=-1).simulate(DIGITS[:2])
+
+
+def test_rows_to_code_may_be_presented_for_another_time(digits_coder):
+    short = DendriticBalanceCoder(32, max_iter=3, transform_time=5.0, random_state=0).fit(DIGITS)
+    assert as_bytes(short.network_) == as_bytes(digits_coder.network_)  # learned with 100 ms
+    coder = copy.deepcopy(digits_coder)
+    codes = short.transform(DIGITS[:300])
+    assert np.array_equal(codes, coder.set_params(transform_time=5).transform(DIGITS[:300]))
+    coder.set_params(transform_time=None, presentation_time=5.0)
+    assert np.array_equal(codes, coder.transform(DIGITS[:300]))
+    assert short.simulate(DIGITS[:50], random_state=0)["time"].max() < 5.0
+    # the decoder is fitted to such codes, so that it suits them better than that of long ones
+    assert short.score(DIGITS) > coder.score(DIGITS)
+    with pytest.raises(ValueError, match=r"transform_time=0.1 ms and dt=0.25 ms make 0.4 steps"):
+        DendriticBalanceCoder(4, transform_time=0.1).fit(DIGITS)
+    with pytest.raises(ValueError, match="The 'transform_time' parameter"):
+        short.set_params(transform_time=-1).transform(DIGITS[:2])
 
 
 def test_delay():
