@@ -30,6 +30,17 @@ reaches it with no more active entries.
 Tasks besides digits, mnist and scenes: the standardised tables breast cancer and wine; patches of
 8x8 pixels from scikit-learn's two photographs, raw or with their own mean subtracted; windows of a
 made-up electrocardiogram; and smooth made-up spectra.
+
+On digits, mnist and scenes, balanced codes explain more than lasso codes of SPAMS and scikit-learn
+at every number of active entries, by 0.02 to 0.24 at 4 to 24. They explain more than debiased
+lasso codes and pursuits from 12 entries on; below, pursuit with the dictionary of SPAMS is ahead
+on digits (by 0.02 at 4 and 8) and, at 4, on mnist (by 0.03), and our dictionary is as good for it
+at 8. On centred patches and heartbeats they are ahead as well. On the tables they are level with
+debiased lasso, and on raw patches and spectra, which have few dimensions, the debiased lasso is
+ahead by up to 0.01. The explained variance of SPAMS is reached in 0.3 to 0.6 of its time on
+digits, mnist and scenes (0.8 for scenes at alpha 0.1), with fewer entries; on the small tables,
+raw patches and spectra SPAMS is faster. Linear classifiers on digits need more than 5 ms: at 100
+ms accuracy is level with SPAMS, and 0.017 lower at 5 ms.
 """
 
 import time
@@ -377,7 +388,6 @@ CURVES = {  # colour, style
     "lasso_cd": ("#E69F00", "-"),
     "SPAMS 0.1, NN-OMP": ("#000000", ":"),
     "SPAMS 0.3, NN-OMP": ("#000000", "--"),
-    "SPAMS 0.3, threshold": ("#999999", "-"),
 }
 
 
@@ -394,17 +404,20 @@ def draw(rows, names, x, label):
         axis.remove()
     for axis, name in zip(axes.flat, names, strict=False):
         of_task = [row for row in rows if row["task"] == name]
-        top = max(row["EV"] for row in of_task)
+        lowest = 1.0
         for family, (colour, style) in CURVES.items():
             if x == "us" and ("OMP" in family or "debiased" in family):
                 continue  # not written for speed
             points = [row for row in of_task if row["family"] == family]
             if not points:
                 continue
-            axis.plot(*front(points, x), style, color=colour, lw=1.8, label=family)
+            where, best = front(points, x)
+            axis.plot(where, best, style, color=colour, lw=1.8, label=family)
+            if family == "ours, rate":
+                lowest = np.nanmin(best)
         axis.set_title(name, fontsize=10)
         benchmark.use_log_scale(axis.xaxis)
-        axis.set_ylim(max(0.4, top - 0.4), min(1.0, top + 0.02))
+        axis.set_ylim(max(0.5, lowest), 1.0)
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.3, lw=0.5)
     for axis in axes[:, 0]:
