@@ -1,6 +1,5 @@
 """Sums over the steps of presentations: what rules learn from, and what measures need."""
 
-import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,6 +29,24 @@ class _cached_property:
             return self
         value = vars(instance)[self.name] = self.form(instance)
         return value
+
+
+def shallow_copy(instance):
+    """Return another instance with the same attributes; copy.copy takes ten times as long.
+
+    Parameters
+    ----------
+    instance : object
+        An instance of a class without slots.
+
+    Returns
+    -------
+    other : object
+        Of the same class.
+    """
+    other = object.__new__(type(instance))
+    vars(other).update(vars(instance))
+    return other
 
 
 @dataclass
@@ -259,7 +276,7 @@ class Batch:
         batch : Batch
             The other batch.
         """
-        batch = copy.copy(self)
+        batch = shallow_copy(self)
         batch.sum_wz, batch.starts = self.sum_wz.copy(), self.starts.copy()
         batch.crossed = self.crossed.copy()
         batch._spikes = self._spikes.copy()

@@ -14,7 +14,6 @@ learning rates in 1/ms, the target firing rate in Hz. What estimators call n_com
 number of units here.
 """
 
-import copy
 import itertools
 import math
 from collections import namedtuple
@@ -28,6 +27,7 @@ from ._batch import (
     Batch,
     Intervals,
     Sums,
+    shallow_copy,
     sum_of_products,
     sum_of_squares,
 )
@@ -212,9 +212,9 @@ class Network:
             The other network.
         """
         self.shares_weights = True
-        network = copy.copy(self)
+        network = shallow_copy(self)
         network.lanes = _kernels.Lanes(*(each.copy() for each in self.lanes))
-        network.record = copy.copy(self.record)
+        network.record = shallow_copy(self.record)
         network.record.loss_curve = self.record.loss_curve.copy()
         network.batch = None if self.batch is None else self.batch.fork()
         return network

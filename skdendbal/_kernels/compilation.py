@@ -93,6 +93,19 @@ def compiled(**options):
     return decorate
 
 
+def inner(**options):
+    """Decorate a function that only compiled functions call, which takes less time to compile.
+
+    A call from Python would end the process.
+
+    Parameters
+    ----------
+    **options : dict
+        Further options of :func:`numba.njit`.
+    """
+    return compiled(no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
+
+
 def call_interruptibly(kernel, *args):
     """Call a kernel; if it must be compiled first, call it in a thread of its own.
 

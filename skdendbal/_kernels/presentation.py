@@ -7,7 +7,7 @@ beside it. Arguments are tagged IN, OUT, INOUT or TMP.
 
 import numpy as np
 
-from .compilation import compiled
+from .compilation import compiled, inner
 from .random_numbers import row_key, stream_key
 from .thinning import (
     MAX_LOGIT_PART,
@@ -27,14 +27,14 @@ MAX_INPUT = 1e100  # inputs are clipped here, so that no product of them overflo
 ZERO, ONE = np.int64(0), np.int64(1)
 
 
-@compiled()
+@inner()
 def normalise(row, scale, x):
     """Divide `row` IN (n_features,) by the scale, clipped to +-MAX_INPUT, into `x` OUT."""
     for i in range(row.shape[0]):
         x[i] = min(max(row[i] / scale, -MAX_INPUT), MAX_INPUT)
 
 
-@compiled()
+@inner()
 def project(x, weights, out):
     """Let `out` OUT (n_out,) be `x` IN (n_in,) @ `weights` IN, added up in this order."""
     out[:] = 0.0
@@ -81,21 +81,21 @@ def prepare_logits(
             scratch.due[t] |= in_flight[t, k]
 
 
-@compiled()
+@inner()
 def rescale(factor, values):
     """Let traces or currents, `values` INOUT (n_units,), decay."""
     for j in range(values.shape[0]):
         values[j] *= factor
 
 
-@compiled(forceinline=True)
+@inner(forceinline=True)
 def deliver_spike(unit, decay, recurrent, gain, current):
     """Let `current` INOUT (n_filled,) decay and add what a spike of a unit adds to it."""
     for j in range(recurrent.shape[1]):
         current[j] = decay * current[j] + gain * recurrent[unit, j]
 
 
-@compiled(forceinline=True)
+@inner(forceinline=True)
 def steps_until_arrival(step, n_steps, due):
     """Return the steps up to the next arrival, at most `n_steps`; `due` is that of Scratch."""
     for t in range(n_steps):
@@ -104,7 +104,7 @@ def steps_until_arrival(step, n_steps, due):
     return n_steps
 
 
-@compiled()
+@inner()
 def step_delay_line(
     step,
     first,  # the spikes of this step are those from number `first` up to, not including, `last`
@@ -136,7 +136,7 @@ def step_delay_line(
         current[k] += gain * recurrent[k, k]
 
 
-@compiled()
+@inner()
 def rotate_delay_line(in_flight, n_steps):
     """Let row 0 of `in_flight` INOUT be what arrives next, after `n_steps` steps."""
     before = in_flight.copy()
@@ -145,7 +145,7 @@ def rotate_delay_line(in_flight, n_steps):
             in_flight[t, k] = before[(t + n_steps) % in_flight.shape[0], k]
 
 
-@compiled(error_model="numpy")
+@inner(error_model="numpy")
 def sample_spikes(step, number, length, key, clock, dynamics, late_traces, in_flight, scratch):
     """Draw the spikes of a presentation from some step on, as far as there is room.
 
@@ -223,7 +223,7 @@ def sample_spikes(step, number, length, key, clock, dynamics, late_traces, in_fl
     return step, number, length, n_spikes
 
 
-@compiled()
+@inner()
 def add_spikes(
     n_spikes,
     spikes,  # IN (capacity, 2) step, unit
@@ -266,7 +266,7 @@ def add_spikes(
     return now, n_active
 
 
-@compiled()
+@inner()
 def write_record(
     row,
     n_spikes,

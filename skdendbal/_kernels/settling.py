@@ -12,14 +12,14 @@ import math
 
 import numpy as np
 
-from .compilation import compiled
+from .compilation import compiled, inner
 from .presentation import normalise
 
 STIFFNESS = 1e-9  # with which a rate is held where it was, relative to the square of its atom
 MIN_POTENTIAL = 1e-12  # relative to the input of the neuron; what is smaller is rounding
 
 
-@compiled()
+@inner()
 def factorise(recurrent, units, n_units, first_row, first_column, lower):
     """Let `lower` INOUT be the Cholesky factor of minus `recurrent` IN among some units.
 
@@ -43,7 +43,7 @@ def factorise(recurrent, units, n_units, first_row, first_column, lower):
     return n_units
 
 
-@compiled()
+@inner()
 def solve(lower, n_units, values):
     """Let `values` INOUT be the solution of the equations whose right side they are."""
     for a in range(n_units):
@@ -56,7 +56,7 @@ def solve(lower, n_units, values):
         values[a] /= lower[a, a]
 
 
-@compiled()
+@inner()
 def silence(place, units, n_units, lower, rates):
     """Take a unit off the list `units` INOUT; the factor stays known up to its column."""
     rates[units[place]] = 0.0
@@ -66,7 +66,7 @@ def silence(place, units, n_units, lower, rates):
             lower[a, b] = lower[a + 1, b]
 
 
-@compiled()
+@inner()
 def find_first_to_fall(units, n_units, solution, rates):
     """Return the place of the first rate that is zero on the way to a solution, and how far it is.
 
@@ -82,7 +82,7 @@ def find_first_to_fall(units, n_units, solution, rates):
     return place, way
 
 
-@compiled()
+@inner()
 def find_most_excited(active, may_return, units, n_units, inputs, recurrent, rates):
     """Return the place in `active` of the silent neuron with the highest potential.
 
@@ -100,7 +100,7 @@ def find_most_excited(active, may_return, units, n_units, inputs, recurrent, rat
     return best
 
 
-@compiled()
+@inner()
 def settle(
     active,  # IN (n_active,) units that spiked, in ascending order
     inputs,  # IN (n_units,) D^T x and the force that holds rates, of these units

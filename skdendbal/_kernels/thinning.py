@@ -40,7 +40,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .compilation import COMPILES, compiled
+from .compilation import COMPILES, compiled, inner
 from .random_numbers import uniform
 from .spike_function import (
     MIN_BOUND_OF_POSITIVE_LOGIT,
@@ -174,7 +174,7 @@ def logit(unit, w, decay, stimulus, current):
     return stimulus[0, unit] + w * stimulus[1, unit] + decay * current[unit]
 
 
-@compiled(forceinline=True)
+@inner(forceinline=True)
 def find_most_probable(w, stimulus, current, sums):
     """The unit that most probably spikes in a step and its logit, or -1 if none is positive."""
     best, highest = -1, 0.0
@@ -187,7 +187,7 @@ def find_most_probable(w, stimulus, current, sums):
     return best, highest
 
 
-@compiled(forceinline=True, error_model="numpy")
+@inner(forceinline=True, error_model="numpy")
 def thin_step(
     step, number, key, total, w, silent, stimulus, current, bounds, sums, n_spikes, spikes
 ):
@@ -218,7 +218,7 @@ def thin_step(
     return number, n_spikes
 
 
-@compiled(forceinline=True, error_model="numpy")
+@inner(forceinline=True, error_model="numpy")
 def draw_candidates(number, key, total, n_steps, bounds, sums, candidates):
     """Draw the candidates of a window and sort them by step and unit.
 
@@ -257,7 +257,7 @@ def draw_candidates(number, key, total, n_steps, bounds, sums, candidates):
         n += 1
 
 
-@compiled(forceinline=True)
+@inner(forceinline=True)
 def thin_window(
     first,
     number,
@@ -289,7 +289,7 @@ def thin_window(
     return number, n_spikes, n_steps
 
 
-@compiled(forceinline=True)
+@inner(forceinline=True)
 def keep_most_probable(w, decay, stimulus, current, n_before, n_spikes, spikes):
     """Leave one of the spikes of a step."""
     best, highest = spikes[n_before, 1], -math.inf
@@ -301,7 +301,7 @@ def keep_most_probable(w, decay, stimulus, current, n_before, n_spikes, spikes):
     spikes[n_before, 1] = best
 
 
-@compiled(forceinline=True)
+@inner(forceinline=True)
 def choose_window(
     step, length, crowded, fade, n_fading, decay_bounds, rounded, current, bounds, sums
 ):
@@ -323,7 +323,7 @@ def choose_window(
     return length, total, crowded
 
 
-@compiled(forceinline=True)
+@inner(forceinline=True)
 def draw_most_probable(number, key, w, stimulus, current, sums):
     """Draw whether the unit that most probably spikes in a step does.
 
