@@ -331,7 +331,8 @@ class Batch:
         if not self.few_spikes:
             # to traces since the start belong those of the start, which only decay
             starts, square = self.starts, self.timing.tails.square[0]
-            half_zz = self._half_zz + (self.crossed + 0.5 * square * starts).T @ starts
+            half_zz = np.dot((self.crossed + 0.5 * square * starts).T, starts)
+            half_zz += self._half_zz
             return half_zz + half_zz.T
         return self._intervals.sum_zz(self._intervals.traces)
 

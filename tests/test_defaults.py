@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from skdendbal import DendriticBalanceCoder
-from skdendbal.datasets import make_bars
+from skdendbal.datasets import make_bars, make_patches
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,39 @@ def test_with_a_delay_dendritic_balance_is_ahead_of_somatic_balance(name, delay)
         assert coder.firing_rates_.mean() == pytest.approx(coder.settings_.rate, rel=0.2)
         unexplained.append(1.0 - coder.score(X))
     assert unexplained[0] < 0.7 * unexplained[1]
+
+
+def make_offset_data():
+    """Ten kinds of data, whose means are 0 to 10 times as large as the deviations from them."""
+    rng = np.random.default_rng(0)
+    low_rank = 0.07 * rng.standard_normal((2000, 8)) @ rng.standard_normal((8, 40))
+    low_rank += 0.03 * rng.standard_normal(low_rank.shape)
+    walks = rng.standard_normal((2000, 48)).cumsum(axis=1)
+    patches = make_patches(2000, 8, random_state=0)
+    standardised = {name: StandardScaler().fit_transform(X) for name, X in TABLES.items()}
+    return {
+        "digits": DIGITS,
+        "bars": make_bars(2000, 8, 0.5, random_state=0),
+        "mixed sources": MIXED @ rng.standard_normal((8, 8)),
+        "low rank": low_rank,
+        "low rank with an offset": low_rank + 2.0,
+        "walks": walks,
+        "walks with an offset": walks + 50.0,
+        "patches": patches,
+        "patches with an offset": patches + 3.0 * patches.std(),
+        "breast cancer": standardised["breast cancer"],
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_own_read_out_is_nearly_the_best_linear_one():
+    for name, X in make_offset_data().items():
+        X = np.random.default_rng(1).permutation(X)
+        n_train = 3 * len(X) // 4
+        coder = DendriticBalanceCoder(32, random_state=0).fit(X[:n_train])
+        codes, rest = coder.transform(X[:n_train]), X[n_train:]
+        best = np.linalg.lstsq(codes, X[:n_train], rcond=None)[0]
+        errors = np.square(rest - coder.transform(rest) @ best).sum()
+        total = np.square(rest - rest.mean(axis=0)).sum()
+        assert coder.score(rest) > 1.0 - errors / total - 0.01, name
