@@ -32,6 +32,7 @@ from ._diagnosis import EarlyStopping, count_silent, describe_failure, warn
 from ._parallel import OneBlasThread, as_kernel_array, threads, workers
 from ._settling import Settling
 from ._timing import check_times
+from .recording import Recording
 from .rules import RULES, Rule
 from .settings import Neuron, Noise, Settings
 
@@ -654,6 +655,49 @@ class DendriticBalanceCoder(
             )
             spikes[-1]["row"] += start
         return np.concatenate(spikes)
+
+    @_with_numpy_defaults
+    def record(self, X, *, n_trials=1, random_state=None):
+        """Return a recording of what every row of X evokes, in repeated trials with fresh noise.
+
+        The spikes are those of :meth:`simulate` with the same `random_state`. The recording keeps
+        them with the rows and weights, and computes traces, currents, potentials of somas and
+        compartments, spike probabilities and running reconstructions from them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+        n_trials : int, default=1
+            Number of times each row is presented.
+        random_state : int, RandomState instance or None, default=None
+            Source of the noise of the trials; a row's trial does not depend on other rows.
+
+        Returns
+        -------
+        recording : Recording
+            See :class:`skdendbal.recording.Recording`.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `X` is not finite or has another number of features than in `fit`, or `n_trials`
+            is not a positive integer.
+        """
+        spikes = self.simulate(X, n_trials=n_trials, random_state=random_state)
+        X, settings = self._validate(X), self._coding_settings()
+        state = self.network_.fork()  # whose weights stay as they are
+        return Recording(
+            spikes=spikes,
+            X=_rows(X, slice(None)) / self.scale_,
+            scale=self.scale_,
+            n_trials=n_trials,
+            timing=settings.at_rest,
+            weights=state.weights,
+            dynamics=network.make_dynamics(state, settings),
+        )
 
     @_with_numpy_defaults
     def score(self, X, y=None):

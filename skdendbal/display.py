@@ -1,4 +1,4 @@
-"""Pictures of a fitted coder, following scikit-learn's Display convention.
+"""Pictures of a fitted coder and of recordings, following scikit-learn's Display convention.
 
 Matplotlib is optional.
 """
@@ -7,9 +7,9 @@ import math
 
 import numpy as np
 from sklearn.utils import check_array
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["DictionaryDisplay", "RasterDisplay"]
+__all__ = ["BalanceDisplay", "DictionaryDisplay", "RasterDisplay"]
 
 _SEPARATOR = {"color": "0.6", "linewidth": 1.0}
 
@@ -312,9 +312,149 @@ class RasterDisplay:
         >>> display.ax_.get_xlim()
         (np.float64(0.0), np.float64(500.0))
         """
-        spikes = estimator.simulate(X, random_state=random_state)
-        n_units = len(estimator.components_)
-        return cls(spikes, n_units, _num_samples(X), estimator.presentation_time).plot(ax)
+        recording = estimator.record(X, random_state=random_state)
+        duration = recording.timing.presentation_time
+        return cls(recording.spikes, recording.n_units, recording.n_rows, duration).plot(ax)
+
+
+class BalanceDisplay:
+    """Feedforward and recurrent current of a soma or of one compartment over time, and their sum.
+
+    Where balance is good, the recurrent current mirrors the feedforward one, and their sum, the
+    potential, stays near zero. Ticks at the top are spikes of the neuron.
+
+    It is recommended to use :meth:`from_recording`. All parameters are stored as attributes.
+
+    Parameters
+    ----------
+    times : ndarray of shape (n_steps,)
+        Times in ms.
+    feedforward : ndarray of shape (n_steps,)
+        Feedforward current.
+    recurrent : ndarray of shape (n_steps,)
+        Recurrent current.
+    spike_times : ndarray of shape (n_spikes,)
+        Times of the neuron's spikes in ms.
+    name : str, default=""
+        Which neuron, or which of its compartments.
+
+    Attributes
+    ----------
+    lines_ : list of matplotlib Line2D
+        Feedforward current, recurrent current, and their sum.
+    ax_ : matplotlib Axes
+        Axes with the currents.
+    figure_ : matplotlib Figure
+        Figure that contains the axes.
+
+    See Also
+    --------
+    RasterDisplay : Spikes of all neurons.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdendbal.display import BalanceDisplay
+    >>> times = np.arange(4.0)
+    >>> display = BalanceDisplay(times, times, -0.9 * times, np.array([2.0])).plot()
+    >>> [line.get_label() for line in display.lines_]
+    ['feedforward', 'recurrent', 'sum: potential']
+    """
+
+    def __init__(self, times, feedforward, recurrent, spike_times, name=""):
+        self.times = times
+        self.feedforward = feedforward
+        self.recurrent = recurrent
+        self.spike_times = spike_times
+        self.name = name
+
+    def plot(self, ax=None):
+        """Draw the currents.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None creates a new figure.
+
+        Returns
+        -------
+        display : BalanceDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        ax = _make_axes(ax, "BalanceDisplay")
+        both = self.feedforward + self.recurrent
+        curves = [
+            (self.feedforward, "feedforward", "#D55E00", 1.5),
+            (self.recurrent, "recurrent", "#0072B2", 1.5),
+            (both, "sum: potential", "0.5", 1.0),
+        ]
+        ax.axhline(0.0, color="0.5", linewidth=0.5)
+        self.lines_ = [
+            ax.plot(self.times, values, color=colour, linewidth=width, label=label)[0]
+            for values, label, colour, width in curves
+        ]
+        ax.vlines(self.spike_times, 0.96, 1.0, color="0.5", transform=ax.get_xaxis_transform())
+        ax.margins(x=0.0, y=0.1)
+        ax.set(xlabel="time (ms)", ylabel="current (scaled input)", title=self.name)
+        ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    @classmethod
+    def from_recording(cls, recording, unit, *, compartment=None, row=0, trial=0, ax=None):
+        """Draw the currents of a soma, or of one of its compartments.
+
+        Parameters
+        ----------
+        recording : Recording
+            From :meth:`skdendbal.DendriticBalanceCoder.record`.
+        unit : int
+            Neuron.
+        compartment : int, default=None
+            Input whose compartment to show. None: the soma.
+        row, trial : int, default=0
+            Which presentation.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None creates a new figure.
+
+        Returns
+        -------
+        display : BalanceDisplay
+            Display with the currents drawn.
+
+        Raises
+        ------
+        ValueError
+            If neurons have no compartments and one is asked for.
+        ImportError
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from skdendbal import DendriticBalanceCoder
+        >>> from skdendbal.display import BalanceDisplay
+        >>> X, _ = load_digits(return_X_y=True)
+        >>> coder = DendriticBalanceCoder(n_components=16, max_iter=2, random_state=0).fit(X)
+        >>> recording = coder.record(X[:1], random_state=0)
+        >>> display = BalanceDisplay.from_recording(recording, unit=3, compartment=20)
+        >>> display.ax_.get_title()
+        'neuron 3, compartment of input 20'
+        """
+        if compartment is None:
+            name = f"neuron {unit}"
+            currents = (each[:, 0] for each in recording.currents(row, trial, units=[unit]))
+        else:
+            name = f"neuron {unit}, compartment of input {compartment}"
+            both = recording.dendritic_currents(unit, row, trial)
+            currents = (each[:, compartment] for each in both)
+        spike_times = recording.times()[recording.rasters(row, trial)[:, unit]]
+        return cls(recording.times(), *currents, spike_times, name).plot(ax)
 
 
 def _make_axes(ax, caller):

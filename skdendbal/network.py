@@ -52,6 +52,7 @@ __all__ = [
     "initialise",
     "learn",
     "learn_decoder",
+    "make_dynamics",
     "simulate",
 ]
 
@@ -344,7 +345,7 @@ def _learn_rows(network, settings, X, scale, record, apply):
         )
         number, half_zz = network.n_presentations, batch.half_zz_of_part
         for part, presented in _present(
-            stream, _make_dynamics(network, settings), lanes, first, half_zz, rows, number, apply
+            stream, make_dynamics(network, settings), lanes, first, half_zz, rows, number, apply
         ):
             batch.add(part, presented)
             if record:
@@ -389,7 +390,7 @@ def evaluate(network, settings, X, scale=1.0, *, apply=itertools.starmap):
     waiting = 0 if network.batch is None else network.batch.n_lanes
     lanes.previous[:waiting] = lanes.stimuli[:waiting]
     number = network.n_presentations + -network.n_presentations % settings.batch_size
-    dynamics = _make_dynamics(network, settings)
+    dynamics = make_dynamics(network, settings)
     stream = _make_stream(network, settings, scale)._replace(keeps_spikes=True)
     total, spikes = Sums(0, 0, 0.0, np.zeros_like(network.decoder), 0.0), [np.empty(0, SPIKE)]
     for start in range(0, len(X), settings.batch_size):
@@ -497,8 +498,26 @@ def _make_stream(network, settings, scale):
     return _Stream(scale, network.seed, clock, tails, False, False, spikes_per_row, n_lanes)
 
 
-def _make_dynamics(network, settings):
-    """Return what potentials and spikes follow from, as kernels take it."""
+def make_dynamics(network, settings):
+    """Return what potentials and spikes follow from, as kernels take it.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    settings : Settings
+        Settings of the network.
+
+    Returns
+    -------
+    dynamics : Dynamics
+        Named tuple of weights, offsets of logits, and the gain from potentials to logits.
+
+    Raises
+    ------
+    ValueError
+        If a rule has left weights of another shape.
+    """
     neuron, gain = settings.neuron, 1.0 / network.variance
     bias = network.bias * (gain if neuron.scaled_bias else 1.0)
     # kernels check nothing, and a user's own rule may have left arrays of another kind or shape
@@ -667,7 +686,7 @@ def simulate(network, settings, X, scale=1.0, *, seed, n_trials):
 
 def _make_encoder(network, settings, scale):
     """Return a function that presents a few rows to the network at rest."""
-    timing, dynamics = settings.at_rest, _make_dynamics(network, settings)
+    timing, dynamics = settings.at_rest, make_dynamics(network, settings)
     clock, code_per_spike = timing.clock, timing.code_per_spike
     scratch = _kernels.make_scratch(settings.n_components, timing.delay_steps)
     in_flight = np.empty((timing.delay_steps - 1, settings.n_components), dtype=bool)

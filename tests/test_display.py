@@ -1,5 +1,6 @@
 """What the displays draw."""
 
+import copy
 import sys
 
 import matplotlib
@@ -11,7 +12,7 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 
 from skdendbal import DendriticBalanceCoder
-from skdendbal.display import DictionaryDisplay, RasterDisplay
+from skdendbal.display import BalanceDisplay, DictionaryDisplay, RasterDisplay
 from skdendbal.network import SPIKE
 
 matplotlib.use("Agg")
@@ -179,3 +180,23 @@ def test_without_matplotlib(display, monkeypatch):
     message = rf"{type(display).__name__} needs matplotlib: pip install skdendbal\[examples\]"
     with pytest.raises(ImportError, match=message):
         display.plot()
+
+
+def test_balance_of_a_soma_and_of_a_compartment(coder):
+    recording = coder.record(DIGITS[:2], n_trials=2, random_state=0)
+    feedforward, recurrent = recording.currents(1, 1)
+    soma = BalanceDisplay.from_recording(recording, 2, row=1, trial=1)
+    curves = [line.get_ydata() for line in soma.lines_]
+    np.testing.assert_allclose(curves[0], feedforward[:, 2])
+    np.testing.assert_allclose(curves[1], recurrent[:, 2])
+    np.testing.assert_allclose(curves[2], recording.potentials(1, 1)[:, 2])
+    assert len(soma.spike_times) == recording.rasters(1, 1)[:, 2].sum()
+    one = BalanceDisplay.from_recording(recording, 2, compartment=5, row=1, trial=1)
+    parts = [each[:, 5] for each in recording.dendritic_currents(2, 1, 1)]
+    np.testing.assert_allclose(one.lines_[2].get_ydata(), sum(parts))
+    soma.figure_.draw_without_rendering()
+
+
+def test_a_raster_is_as_long_as_rows_are_coded(coder):
+    other = copy.deepcopy(coder).set_params(transform_time=10.0)
+    assert RasterDisplay.from_estimator(other, DIGITS[:3]).ax_.get_xlim() == (0.0, 30.0)

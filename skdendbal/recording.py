@@ -1,0 +1,323 @@
+"""Recordings: the spikes that rows evoke, and all that follows from them at every step.
+
+Between spikes, traces only decay. So spikes are all that is kept; traces, currents, potentials and
+reconstructions are computed from them when they are asked for, exactly.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.signal import lfilter
+from scipy.special import expit
+
+from . import _kernels
+from ._memory import check_memory
+from ._timing import Timing
+
+__all__ = ["Recording"]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """The spikes that rows evoke in a network at rest, and what happens in it meanwhile.
+
+    :meth:`skdendbal.DendriticBalanceCoder.record` makes it. Potentials, currents, inputs and
+    traces are in units of the scaled input, times in ms. Traces and potentials of a step are those
+    from before its spikes.
+
+    Parameters
+    ----------
+    spikes : ndarray of shape (n_spikes,)
+        Structured array with the fields `row`, `trial`, `time` (ms from the onset of the row,
+        start of the step in which the spike falls) and `unit`, sorted in this order.
+    X : ndarray of shape (n_rows, n_features)
+        The rows, divided by `scale`.
+    scale : float
+        What rows were divided by.
+    n_trials : int
+        Number of times each row was presented.
+    timing : Timing
+        Step, time constant, duration and delay, as ``timing.dt``, for example.
+    weights : dict of str to ndarray
+        Weights of the network, see :class:`skdendbal.network.Network`.
+    dynamics : Dynamics
+        What potentials and spikes follow from.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skdendbal import DendriticBalanceCoder
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> coder = DendriticBalanceCoder(n_components=16, max_iter=3, random_state=0).fit(X)
+    >>> recording = coder.record(X[:2], n_trials=3, random_state=0)
+    >>> recording.n_units, recording.n_rows, recording.n_trials
+    (16, 2, 3)
+    >>> recording.potentials(row=1, trial=2).shape
+    (400, 16)
+    """
+
+    spikes: np.ndarray
+    X: np.ndarray = field(repr=False)
+    scale: float
+    n_trials: int
+    timing: Timing = field(repr=False)
+    weights: dict = field(repr=False)
+    dynamics: _kernels.Dynamics = field(repr=False)
+
+    @property
+    def n_rows(self):
+        """Number of rows."""
+        return len(self.X)
+
+    @property
+    def n_units(self):
+        """Number of neurons."""
+        return len(self.dynamics.offset)
+
+    @property
+    def n_steps(self):
+        """Number of steps of a presentation."""
+        return self.timing.n_steps
+
+    @property
+    def thresholds(self):
+        """Potentials at which neurons spike in a step with probability 1/2, shape (n_units,)."""
+        return -self.dynamics.offset / self.dynamics.gain
+
+    def times(self, *, every=1):
+        """Return the times of steps.
+
+        Parameters
+        ----------
+        every : int, default=1
+            Take every so many steps, from the first one on.
+
+        Returns
+        -------
+        times : ndarray of shape (n_taken,)
+            Starts of the steps in ms from the onset of a row.
+        """
+        return np.arange(0, self.n_steps, every) * self.timing.dt
+
+    def rasters(self, row=0, trial=0):
+        """Return the spikes of a presentation, step by step.
+
+        Parameters
+        ----------
+        row : int, default=0
+            Row that was presented.
+        trial : int, default=0
+            Which of its presentations.
+
+        Returns
+        -------
+        raster : ndarray of shape (n_steps, n_units), bool
+            Whether a neuron spiked in a step.
+
+        Raises
+        ------
+        IndexError
+            If there is no such row or trial.
+        MemoryError
+            If the result does not fit into the memory of the machine.
+        """
+        for name, number, n in (("row", row, self.n_rows), ("trial", trial, self.n_trials)):
+            if not 0 <= number < n:
+                raise IndexError(f"{name}={number} is not one of the {n} that were recorded.")
+        check_memory(
+            24 * self.n_steps * self.n_units,
+            f"{self.n_steps} steps of {self.n_units} neurons",
+            "Record for a shorter transform_time, or with a larger dt.",
+        )
+        raster = np.zeros((self.n_steps, self.n_units), dtype=bool)
+        these = self.spikes[(self.spikes["row"] == row) & (self.spikes["trial"] == trial)]
+        raster[np.round(these["time"] / self.timing.dt).astype(int), these["unit"]] = True
+        return raster
+
+    def traces(self, row=0, trial=0, *, units=None, every=1):
+        """Return traces z: ``z(t + dt) = exp(-dt / tau) z(t) + s(t)`` for spikes s.
+
+        Parameters
+        ----------
+        row, trial : int, default=0
+            Which presentation.
+        units : array-like of int, default=None
+            Which neurons. None: all.
+        every : int, default=1
+            Take every so many steps, from the first one on.
+
+        Returns
+        -------
+        traces : ndarray of shape (n_taken, n_units)
+            From before the spikes of a step.
+        """
+        return _take(self._traces(row, trial), units, every)
+
+    def inputs(self, row=0, *, every=1):
+        """Return the input x as it fades in.
+
+        Parameters
+        ----------
+        row : int, default=0
+            Which row.
+        every : int, default=1
+            Take every so many steps, from the first one on.
+
+        Returns
+        -------
+        inputs : ndarray of shape (n_taken, n_features)
+            In units of the scaled input.
+        """
+        return np.outer(self.timing.fade[::every], self.X[row])
+
+    def reconstructions(self, row=0, trial=0, *, every=1):
+        """Return the running reconstruction D z of the input.
+
+        Parameters
+        ----------
+        row, trial : int, default=0
+            Which presentation.
+        every : int, default=1
+            Take every so many steps, from the first one on.
+
+        Returns
+        -------
+        reconstructions : ndarray of shape (n_taken, n_features)
+            In units of the scaled input, read from the traces by the decoder of the network.
+        """
+        return self.traces(row, trial, every=every) @ self.weights["decoder"].T
+
+    def currents(self, row=0, trial=0, *, units=None, every=1):
+        """Return what feedforward and recurrent connections add to somatic potentials.
+
+        The recurrent current balances the feedforward one. Signs of weights are not constrained,
+        so that neither is purely excitatory or inhibitory.
+
+        Parameters
+        ----------
+        row, trial : int, default=0
+            Which presentation.
+        units : array-like of int, default=None
+            Which neurons. None: all.
+        every : int, default=1
+            Take every so many steps, from the first one on.
+
+        Returns
+        -------
+        feedforward : ndarray of shape (n_taken, n_units)
+            ``F x``.
+        recurrent : ndarray of shape (n_taken, n_units)
+            ``W z``. With a delay, a neuron sees its own trace as it is, and others later.
+        """
+        recurrent = self.dynamics.recurrent
+        feedforward = np.outer(self.timing.fade, self.X[row] @ self.dynamics.feedforward)
+        traces, late = self._traces(row, trial), self._late_traces(row, trial)
+        own = (traces - late) * recurrent.diagonal()
+        return _take(feedforward, units, every), _take(late @ recurrent + own, units, every)
+
+    def potentials(self, row=0, trial=0, *, units=None, every=1):
+        """Return somatic potentials u, ``u = F x + W z``.
+
+        Parameters
+        ----------
+        row, trial : int, default=0
+            Which presentation.
+        units : array-like of int, default=None
+            Which neurons. None: all.
+        every : int, default=1
+            Take every so many steps, from the first one on.
+
+        Returns
+        -------
+        potentials : ndarray of shape (n_taken, n_units)
+            The sums of both currents.
+        """
+        return sum(self.currents(row, trial, units=units, every=every))
+
+    def dendritic_currents(self, unit, row=0, trial=0, *, every=1):
+        """Return what reaches the compartments of a neuron, one for every input.
+
+        Their sum is the potential of a compartment, ``u_ji = F_ji x_i + sum_k W^d_jik z_k``. In
+        exact balance it is ``F_ji (x - D z)_i``, the coding error of the input of the compartment.
+
+        Parameters
+        ----------
+        unit : int
+            The neuron j.
+        row, trial : int, default=0
+            Which presentation.
+        every : int, default=1
+            Take every so many steps, from the first one on.
+
+        Returns
+        -------
+        feedforward : ndarray of shape (n_taken, n_features)
+            ``F_ji x_i``.
+        recurrent : ndarray of shape (n_taken, n_features)
+            ``sum_k W^d_jik z_k``.
+
+        Raises
+        ------
+        ValueError
+            If the neurons of the learning rule have no compartments.
+        """
+        own_weights = self.dynamics.feedforward[:, unit]
+        if "dendritic" in self.weights:
+            dendritic = self.weights["dendritic"][:, unit, :]
+        elif "feedforward" not in self.weights:  # exact balance
+            dendritic = -own_weights[:, np.newaxis] * self.weights["decoder"]
+        else:
+            raise ValueError(
+                "The neurons of this learning rule have no dendritic compartments: take a "
+                "dendritic rule, or currents() of the soma."
+            )
+        traces, late = self._traces(row, trial), self._late_traces(row, trial)
+        late[:, unit] = traces[:, unit]  # a neuron's connection to itself is not late
+        return self.inputs(row, every=every) * own_weights, late[::every] @ dendritic.T
+
+    def spike_probabilities(self, row=0, trial=0, *, units=None, every=1):
+        """Return the probabilities with which neurons spike in a step.
+
+        Parameters
+        ----------
+        row, trial : int, default=0
+            Which presentation.
+        units : array-like of int, default=None
+            Which neurons. None: all.
+        every : int, default=1
+            Take every so many steps, from the first one on.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_taken, n_units)
+            ``1 / (1 + exp(-a))`` with the logit ``a = (u + c w_jj) / sigma^2 + bias``. Where at
+            most one neuron spikes in a step, this is multiplied by the probability that no more
+            probable one does.
+        """
+        potentials = self.potentials(row, trial, every=every)
+        probabilities = expit(self.dynamics.gain * potentials + self.dynamics.offset)
+        if self.dynamics.one_spike:
+            order = np.argsort(-probabilities, axis=1, kind="stable")
+            sorted_ = np.take_along_axis(probabilities, order, axis=1)
+            no_other = np.cumprod(1.0 - sorted_, axis=1)
+            sorted_[:, 1:] *= no_other[:, :-1]
+            np.put_along_axis(probabilities, order, sorted_, axis=1)
+        return _take(probabilities, units, 1)
+
+    def _traces(self, row, trial):
+        decay = self.timing.decay
+        return lfilter([0.0, 1.0], [1.0, -decay], self.rasters(row, trial), axis=0)
+
+    def _late_traces(self, row, trial):
+        """Traces as other neurons see them."""
+        lag = self.timing.delay_steps - 1
+        traces = self._traces(row, trial)
+        late = np.zeros_like(traces)
+        late[lag:] = traces[: len(traces) - lag]
+        return late
+
+
+def _take(values, units, every):
+    """Return some steps of some neurons."""
+    values = values[::every]
+    return values if units is None else values[:, np.asarray(units)]

@@ -1,0 +1,144 @@
+"""Recordings: what follows from spikes, against a literal model that goes step by step."""
+
+import numpy as np
+import pytest
+from coders import DIGITS, FAST, SHORT_FITS
+from sklearn.exceptions import NotFittedError
+
+from skdendbal import DendriticBalanceCoder
+from skdendbal.rules import RULES
+
+X = DIGITS[:300, 16:32]
+
+
+def literal(recording, row, trial):
+    """Traces, potentials and those of compartments, as the model page defines them."""
+    timing, weights = recording.timing, recording.weights
+    D = weights["decoder"]
+    F = weights.get("feedforward", D).T
+    W = weights["recurrent"].T
+    n_units, lag = len(F), timing.delay_steps - 1
+    spikes = recording.spikes
+    spikes = spikes[(spikes["row"] == row) & (spikes["trial"] == trial)]
+    history, potentials, compartments = [np.zeros(n_units)], [], []
+    for t in range(timing.n_steps):
+        z = history[-1]
+        late = history[t - lag] if t >= lag else np.zeros(n_units)
+        x = min(1.0, (t + 1) / (timing.fading * timing.n_steps)) * recording.X[row]
+        u, u_by_input = np.zeros(n_units), np.zeros((n_units, len(x)))
+        for j in range(n_units):
+            seen = late.copy()
+            seen[j] = z[j]
+            u[j] = F[j] @ x + W[j] @ seen
+            if "dendritic" in weights:
+                u_by_input[j] = F[j] * x + weights["dendritic"][:, j] @ seen
+            else:
+                u_by_input[j] = F[j] * (x - D @ seen)
+        potentials.append(u)
+        compartments.append(u_by_input)
+        spiked = np.zeros(n_units)
+        spiked[spikes["unit"][np.isclose(spikes["time"], t * timing.dt)]] = 1.0
+        history.append(z * np.exp(-timing.dt / timing.tau) + spiked)
+    return np.array(history[:-1]), np.array(potentials), np.array(compartments)
+
+
+@pytest.mark.parametrize("delay", [None, 3.0])
+@pytest.mark.parametrize("learning_rule", list(RULES))
+@SHORT_FITS
+def test_potentials_are_those_of_the_literal_model(learning_rule, delay):
+    coder = DendriticBalanceCoder(6, learning_rule=learning_rule, delay=delay, **FAST).fit(X)
+    recording = coder.record(X[:2], n_trials=2, random_state=0)
+    assert len(recording.spikes) > 20
+    row, trial = 1, 1
+    traces, potentials, compartments = literal(recording, row, trial)
+    np.testing.assert_allclose(recording.traces(row, trial), traces, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(recording.potentials(row, trial), potentials, rtol=0, atol=1e-10)
+    if learning_rule.startswith("dendritic"):
+        for unit in range(6):
+            u = sum(recording.dendritic_currents(unit, row, trial))
+            np.testing.assert_allclose(u, compartments[:, unit], rtol=0, atol=1e-10)
+            # the soma receives the sum of its compartments
+            np.testing.assert_allclose(u.sum(axis=1), potentials[:, unit], rtol=0, atol=1e-10)
+    else:
+        with pytest.raises(ValueError, match="no dendritic compartments"):
+            recording.dendritic_currents(0, row, trial)
+    # a part is that part of the whole
+    part = recording.potentials(row, trial, units=[4, 1], every=7)
+    np.testing.assert_allclose(part, potentials[::7, [4, 1]], rtol=0, atol=1e-10)
+    assert len(recording.times(every=7)) == len(part)
+
+
+@pytest.mark.parametrize("one_spike_per_step", [True, False])
+@SHORT_FITS
+def test_spike_probabilities_are_calibrated(one_spike_per_step):
+    coder = DendriticBalanceCoder(16, max_iter=3, random_state=0)
+    coder.set_params(neuron__one_spike_per_step=one_spike_per_step).fit(DIGITS)
+    recording = coder.record(DIGITS[:5], n_trials=100, random_state=0)
+    pairs = [
+        (recording.spike_probabilities(row, trial).ravel(), recording.rasters(row, trial).ravel())
+        for row in range(5)
+        for trial in range(100)
+    ]
+    expected, observed = map(np.concatenate, zip(*pairs, strict=True))
+    bins = np.digitize(expected, [1e-3, 1e-2, 0.03, 0.1, 0.3, 0.6, 0.9])
+    for each in range(8):
+        p, s = expected[bins == each], observed[bins == each]
+        assert p.sum() > 30
+        # 16 comparisons at a significance of 1e-4 each
+        assert abs(s.sum() - p.sum()) < 3.9 * np.sqrt((p * (1.0 - p)).sum()) + 1.0
+
+
+def test_a_recording_has_the_spikes_and_codes_of_the_coder(digits_coder):
+    rows = DIGITS[:4]
+    recording = digits_coder.record(rows, n_trials=3, random_state=7)
+    spikes = digits_coder.simulate(rows, n_trials=3, random_state=7)
+    assert np.array_equal(recording.spikes, spikes)
+    assert (recording.n_rows, recording.n_trials, recording.n_units) == (4, 3, 32)
+    assert recording.n_steps == 400
+    assert recording.times()[-1] == pytest.approx(99.75)
+    counts = np.bincount(
+        spikes["unit"][(spikes["row"] == 2) & (spikes["trial"] == 1)], minlength=32
+    )
+    assert np.array_equal(recording.rasters(2, 1).sum(axis=0), counts)
+    reconstruction = recording.reconstructions(2, 1)
+    expected = recording.traces(2, 1) @ digits_coder.network_.decoder.T
+    np.testing.assert_allclose(reconstruction, expected)
+    # in the end it is near the input, which has faded in
+    x = recording.inputs(2)[-1]
+    np.testing.assert_allclose(x, rows[2] / digits_coder.scale_)
+    assert np.square(x - reconstruction[-1]).sum() < 0.5 * np.square(x).sum()
+
+
+def test_recurrent_currents_balance_feedforward_ones(digits_coder):
+    feedforward, recurrent = digits_coder.record(DIGITS[:1], random_state=0).currents()
+    late = slice(100, None)  # the input has faded in
+    for unit in np.argsort(-np.abs(feedforward[-1]))[:5]:
+        rest = np.abs(feedforward[late, unit] + recurrent[late, unit]).mean()
+        assert rest < 0.3 * np.abs(feedforward[late, unit]).mean()
+
+
+def test_thresholds_are_where_spikes_have_even_odds():
+    coder = DendriticBalanceCoder(4, **FAST)
+    coder.set_params(neuron__one_spike_per_step=False).fit(DIGITS)
+    recording = coder.record(DIGITS[:1], random_state=0)
+    dynamics = recording.dynamics
+    logits = dynamics.gain * recording.thresholds + dynamics.offset
+    np.testing.assert_allclose(logits, 0.0, atol=1e-9)
+
+
+def test_learning_on_does_not_change_a_recording():
+    coder = DendriticBalanceCoder(9, **FAST).fit(DIGITS)
+    recording = coder.record(DIGITS[:1], random_state=0)
+    before = recording.potentials()
+    coder.partial_fit(DIGITS)
+    assert np.array_equal(recording.potentials(), before)
+
+
+def test_errors(digits_coder):
+    with pytest.raises(NotFittedError):
+        DendriticBalanceCoder().record(DIGITS)
+    recording = digits_coder.record(DIGITS[:2], random_state=0)
+    with pytest.raises(IndexError, match="row=2 is not one of the 2"):
+        recording.traces(2)
+    with pytest.raises(IndexError, match="trial=1 is not one of the 1"):
+        recording.potentials(0, 1)
