@@ -657,21 +657,32 @@ class DendriticBalanceCoder(
         return np.concatenate(spikes)
 
     @_with_numpy_defaults
-    def record(self, X, *, n_trials=1, random_state=None):
-        """Return a recording of what every row of X evokes, in repeated trials with fresh noise.
+    def record(self, X, *, n_trials=1, continuous=False, fade=0.3, state=None, random_state=None):
+        """Return a recording of what the rows of X evoke.
 
-        The spikes are those of :meth:`simulate` with the same `random_state`. The recording keeps
-        them with the rows and weights, and computes traces, currents, potentials of somas and
-        compartments, spike probabilities and running reconstructions from them.
+        Every row is presented to the network at rest, in repeated trials with fresh noise, and
+        the spikes are those of :meth:`simulate` with the same `random_state`. Or the rows are a
+        stream, for example the frames of a movie, and follow one another without reset. The
+        recording keeps spikes, rows and weights, and computes traces, currents, potentials of
+        somas and compartments, spike probabilities and running reconstructions from them.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. Each row is presented for `transform_time`.
         n_trials : int, default=1
-            Number of times each row is presented.
+            Number of times each row is presented; 1 for a stream.
+        continuous : bool, default=False
+            Whether rows follow one another without reset.
+        fade : float, default=0.3
+            Part of the presentation of a row of a stream, above 0 and at most 1, over which it
+            replaces the one before. The first row of a stream fades in from nothing.
+        state : StreamState, default=None
+            The `state` of a previous recording, from which the stream goes on. The same rows in
+            one call or in several evoke the same spikes. None: the network is at rest.
         random_state : int, RandomState instance or None, default=None
-            Source of the noise of the trials; a row's trial does not depend on other rows.
+            Source of the noise, unless `state` continues it. A row's trial does not depend on
+            other rows.
 
         Returns
         -------
@@ -683,20 +694,35 @@ class DendriticBalanceCoder(
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If `X` is not finite or has another number of features than in `fit`, or `n_trials`
-            is not a positive integer.
+            If `X` is not finite or has another number of features than in `fit`, `n_trials` is not
+            a positive integer, or 1 for a stream, or `fade` is out of its range.
         """
-        spikes = self.simulate(X, n_trials=n_trials, random_state=random_state)
+        if not continuous:
+            spikes = self.simulate(X, n_trials=n_trials, random_state=random_state)
+        check_is_fitted(self)
         X, settings = self._validate(X), self._coding_settings()
-        state = self.network_.fork()  # whose weights stay as they are
+        rows = _rows(X, slice(None))
+        fitted = self.network_.fork()  # whose weights stay as they are
+        timing, end = settings.at_rest, None
+        if continuous:
+            check_scalar(n_trials, "n_trials", Integral, min_val=1, max_val=1)
+            check_scalar(fade, "fade", Real, min_val=0.0, max_val=1.0, include_boundaries="right")
+            timing = replace(settings, fading=float(fade))
+            if state is None:
+                seed = _draw_seed(check_random_state(random_state))
+                state = network.begin_stream(timing, X.shape[1], seed)
+            self._warn_if_untrained()
+            spikes, end = network.present_stream(fitted, timing, rows, self.scale_, state=state)
         return Recording(
             spikes=spikes,
-            X=_rows(X, slice(None)) / self.scale_,
+            X=rows / self.scale_,
             scale=self.scale_,
             n_trials=n_trials,
-            timing=settings.at_rest,
-            weights=state.weights,
-            dynamics=network.make_dynamics(state, settings),
+            timing=timing,
+            weights=fitted.weights,
+            dynamics=network.make_dynamics(fitted, settings),
+            start=state if continuous else None,
+            state=end,
         )
 
     @_with_numpy_defaults

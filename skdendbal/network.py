@@ -45,7 +45,9 @@ __all__ = [
     "Neuron",
     "Noise",
     "Settings",
+    "StreamState",
     "Sums",
+    "begin_stream",
     "count_bytes",
     "encode",
     "evaluate",
@@ -53,6 +55,7 @@ __all__ = [
     "learn",
     "learn_decoder",
     "make_dynamics",
+    "present_stream",
     "simulate",
 ]
 
@@ -281,15 +284,21 @@ def initialise(settings, n_features, seed):
         bias=np.full(n, bias * (variance if settings.neuron.scaled_bias else 1.0)),
         variance=variance,
         seed=seed,
-        lanes=_kernels.Lanes(
-            is_new=np.ones(n_lanes, dtype=bool),
-            previous=np.zeros((n_lanes, n_features)),
-            stimuli=np.zeros((n_lanes, n_features)),
-            traces=np.zeros((n_lanes, n)),
-            late_traces=np.zeros((n_lanes, n if settings.delay_steps > 1 else 0)),
-            in_flight=np.zeros((n_lanes, settings.delay_steps - 1, n), dtype=bool),
-        ),
+        lanes=_make_lanes(settings, n_features, n_lanes),
         record=LearningRecord(np.zeros(n)),
+    )
+
+
+def _make_lanes(settings, n_features, n_lanes):
+    """Return lanes at rest."""
+    n, n_late = settings.n_components, settings.delay_steps - 1
+    return _kernels.Lanes(
+        is_new=np.ones(n_lanes, dtype=bool),
+        previous=np.zeros((n_lanes, n_features)),
+        stimuli=np.zeros((n_lanes, n_features)),
+        traces=np.zeros((n_lanes, n)),
+        late_traces=np.zeros((n_lanes, n if n_late > 0 else 0)),
+        in_flight=np.zeros((n_lanes, n_late, n), dtype=bool),
     )
 
 
@@ -496,6 +505,74 @@ def _make_stream(network, settings, scale):
     clock, tails, spikes_per_row = settings.clock, settings.tails, settings.spikes_per_presentation
     n_lanes = settings.lanes_per_part
     return _Stream(scale, network.seed, clock, tails, False, False, spikes_per_row, n_lanes)
+
+
+StreamState = namedtuple(  # where a stream that learns nothing has arrived
+    "StreamState",
+    [
+        "lanes",  # Lanes, only one: what the network carries on
+        "seed",  # of its random numbers
+        "n_presented",  # rows so far
+    ],
+)
+
+
+def begin_stream(settings, n_features, seed):
+    """Return the state of a stream before its first row, in a network at rest without input.
+
+    Parameters
+    ----------
+    settings : Settings
+        Settings of the network.
+    n_features : int
+        Number of inputs.
+    seed : int
+        Seed of the random numbers.
+
+    Returns
+    -------
+    state : StreamState
+        For :func:`present_stream`.
+    """
+    lanes = _make_lanes(settings, n_features, n_lanes=1)
+    lanes.is_new[:] = False  # the first row fades in from nothing
+    return StreamState(lanes, seed, 0)
+
+
+def present_stream(network, settings, X, scale=1.0, *, state):
+    """Present rows one after the other without reset, learning nothing.
+
+    Parameters
+    ----------
+    network : Network
+        Not changed.
+    settings : Settings
+        Settings of the network.
+    X : ndarray of shape (n_presentations, n_features), float64, C-contiguous
+        Rows in the order of presentation.
+    scale : float, default=1.0
+        Rows are divided by it.
+    state : StreamState
+        Where the stream starts. Not changed.
+
+    Returns
+    -------
+    spikes : ndarray of shape (n_spikes,)
+        Structured array of row (of X), trial (0), time (ms from the row's onset) and unit.
+    state : StreamState
+        Where the stream ends: the same rows in several calls evoke the same spikes.
+    """
+    lanes = _kernels.Lanes(*(each.copy() for each in state.lanes))
+    stream, dynamics = _make_stream(network, settings, scale), make_dynamics(network, settings)
+    stream = stream._replace(keeps_spikes=True, seed=state.seed)
+    spikes = [np.empty(0, SPIKE)]
+    for i in range(len(X)):
+        rows, number = X[i : i + 1], state.n_presented + i
+        parts = _present(stream, dynamics, lanes, 0, NOT_FORMED, rows, number, itertools.starmap)
+        for _, presented in parts:
+            spikes.append(_as_spikes(presented.spikes, settings, first_row=i))
+        lanes.previous[:] = lanes.stimuli
+    return np.concatenate(spikes), StreamState(lanes, state.seed, state.n_presented + len(X))
 
 
 def make_dynamics(network, settings):

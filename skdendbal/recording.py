@@ -13,13 +13,16 @@ from scipy.special import expit
 from . import _kernels
 from ._memory import check_memory
 from ._timing import Timing
+from .network import StreamState
 
 __all__ = ["Recording"]
 
 
 @dataclass(frozen=True)
 class Recording:
-    """The spikes that rows evoke in a network at rest, and what happens in it meanwhile.
+    """The spikes that rows evoke, and what happens in the network meanwhile.
+
+    Every row was presented to the network at rest, or the rows followed one another.
 
     :meth:`skdendbal.DendriticBalanceCoder.record` makes it. Potentials, currents, inputs and
     traces are in units of the scaled input, times in ms. Traces and potentials of a step are those
@@ -37,11 +40,15 @@ class Recording:
     n_trials : int
         Number of times each row was presented.
     timing : Timing
-        Step, time constant, duration and delay, as ``timing.dt``, for example.
+        Step, time constant, delay, and duration of a row, as ``timing.dt``, for example.
     weights : dict of str to ndarray
         Weights of the network, see :class:`skdendbal.network.Network`.
     dynamics : Dynamics
         What potentials and spikes follow from.
+    start : StreamState, default=None
+        Where a stream began. None: every row was presented to the network at rest.
+    state : StreamState, default=None
+        Where the stream has arrived, from which another recording can go on.
 
     Examples
     --------
@@ -63,6 +70,8 @@ class Recording:
     timing: Timing = field(repr=False)
     weights: dict = field(repr=False)
     dynamics: _kernels.Dynamics = field(repr=False)
+    start: StreamState | None = field(default=None, repr=False)
+    state: StreamState | None = field(default=None, repr=False)
 
     @property
     def n_rows(self):
@@ -168,7 +177,8 @@ class Recording:
         inputs : ndarray of shape (n_taken, n_features)
             In units of the scaled input.
         """
-        return np.outer(self.timing.fade[::every], self.X[row])
+        fade = self.timing.fade[::every]
+        return np.outer(fade, self.X[row]) + np.outer(1.0 - fade, self._previous(row))
 
     def reconstructions(self, row=0, trial=0, *, every=1):
         """Return the running reconstruction D z of the input.
@@ -210,7 +220,7 @@ class Recording:
             ``W z``. With a delay, a neuron sees its own trace as it is, and others later.
         """
         recurrent = self.dynamics.recurrent
-        feedforward = np.outer(self.timing.fade, self.X[row] @ self.dynamics.feedforward)
+        feedforward = self.inputs(row) @ self.dynamics.feedforward
         traces, late = self._traces(row, trial), self._late_traces(row, trial)
         own = (traces - late) * recurrent.diagonal()
         return _take(feedforward, units, every), _take(late @ recurrent + own, units, every)
@@ -304,17 +314,52 @@ class Recording:
             np.put_along_axis(probabilities, order, sorted_, axis=1)
         return _take(probabilities, units, 1)
 
+    def _previous(self, row):
+        """Return the row that fades out."""
+        if self.start is None:
+            return np.zeros(self.X.shape[1])
+        return self.X[row - 1] if row > 0 else self.start.lanes.previous[0]
+
     def _traces(self, row, trial):
         decay = self.timing.decay
-        return lfilter([0.0, 1.0], [1.0, -decay], self.rasters(row, trial), axis=0)
+        traces = lfilter([0.0, 1.0], [1.0, -decay], self.rasters(row, trial), axis=0)
+        if self.start is not None:
+            steps, units = self._spikes_in_stream
+            began = self._left_from(self.start.lanes.traces[0], steps, units, row)
+            traces += np.outer(decay ** np.arange(len(traces)), began)
+        return traces
 
     def _late_traces(self, row, trial):
         """Traces as other neurons see them."""
-        lag = self.timing.delay_steps - 1
-        traces = self._traces(row, trial)
-        late = np.zeros_like(traces)
-        late[lag:] = traces[: len(traces) - lag]
-        return late
+        lag, decay = self.timing.delay_steps - 1, self.timing.decay
+        if lag == 0:
+            return self._traces(row, trial)
+        arrivals = np.zeros((self.n_steps, self.n_units))
+        if self.start is None:
+            arrivals[lag:] = self.rasters(row, trial)[:-lag]
+            return lfilter([0.0, 1.0], [1.0, -decay], arrivals, axis=0)
+        lanes = self.start.lanes
+        on_the_way, (steps, units) = np.nonzero(lanes.in_flight[0]), self._spikes_in_stream
+        steps = np.concatenate([on_the_way[0], steps + lag])
+        units = np.concatenate([on_the_way[1], units])
+        now = steps // self.n_steps == row
+        arrivals[steps[now] - row * self.n_steps, units[now]] = 1.0
+        began = self._left_from(lanes.late_traces[0], steps, units, row)
+        late = lfilter([0.0, 1.0], [1.0, -decay], arrivals, axis=0)
+        return late + np.outer(decay ** np.arange(len(late)), began)
+
+    @property
+    def _spikes_in_stream(self):
+        """Steps since the start of a stream, and units, of all spikes."""
+        steps = np.round(self.spikes["time"] / self.timing.dt).astype(int)
+        return self.spikes["row"] * self.n_steps + steps, self.spikes["unit"]
+
+    def _left_from(self, traces, steps, units, row):
+        """Return what traces at the start and spikes since have left at the onset of a row."""
+        onset, decay = row * self.n_steps, self.timing.decay
+        before = steps < onset
+        left = decay ** (onset - 1.0 - steps[before])
+        return decay**onset * traces + np.bincount(units[before], left, self.n_units)
 
 
 def _take(values, units, every):

@@ -13,18 +13,26 @@ X = DIGITS[:300, 16:32]
 
 def literal(recording, row, trial):
     """Traces, potentials and those of compartments, as the model page defines them."""
+    spikes = recording.spikes
+    spikes = spikes[(spikes["row"] == row) & (spikes["trial"] == trial)]
+    return step_by_step(recording, spikes, [np.zeros(recording.X.shape[1]), recording.X[row]])
+
+
+def step_by_step(recording, spikes, rows):
+    """The same for rows that follow one another, the first of which is the one before."""
     timing, weights = recording.timing, recording.weights
     D = weights["decoder"]
     F = weights.get("feedforward", D).T
     W = weights["recurrent"].T
     n_units, lag = len(F), timing.delay_steps - 1
-    spikes = recording.spikes
-    spikes = spikes[(spikes["row"] == row) & (spikes["trial"] == trial)]
+    times = spikes["time"] + (spikes["row"] - spikes["row"].min()) * timing.presentation_time
     history, potentials, compartments = [np.zeros(n_units)], [], []
-    for t in range(timing.n_steps):
+    for t in range((len(rows) - 1) * timing.n_steps):
         z = history[-1]
         late = history[t - lag] if t >= lag else np.zeros(n_units)
-        x = min(1.0, (t + 1) / (timing.fading * timing.n_steps)) * recording.X[row]
+        row, step = divmod(t, timing.n_steps)
+        w = min(1.0, (step + 1) / (timing.fading * timing.n_steps))
+        x = w * rows[row + 1] + (1.0 - w) * rows[row]
         u, u_by_input = np.zeros(n_units), np.zeros((n_units, len(x)))
         for j in range(n_units):
             seen = late.copy()
@@ -37,7 +45,7 @@ def literal(recording, row, trial):
         potentials.append(u)
         compartments.append(u_by_input)
         spiked = np.zeros(n_units)
-        spiked[spikes["unit"][np.isclose(spikes["time"], t * timing.dt)]] = 1.0
+        spiked[spikes["unit"][np.isclose(times, t * timing.dt)]] = 1.0
         history.append(z * np.exp(-timing.dt / timing.tau) + spiked)
     return np.array(history[:-1]), np.array(potentials), np.array(compartments)
 
@@ -142,3 +150,65 @@ def test_errors(digits_coder):
         recording.traces(2)
     with pytest.raises(IndexError, match="trial=1 is not one of the 1"):
         recording.potentials(0, 1)
+
+
+@pytest.mark.parametrize("delay", [None, 3.0])
+@pytest.mark.parametrize("learning_rule", ["dendritic", "dendritic-decay", "somatic"])
+@SHORT_FITS
+def test_streams_are_those_of_the_literal_model(learning_rule, delay):
+    coder = DendriticBalanceCoder(
+        6, learning_rule=learning_rule, delay=delay, transform_time=20.0, **FAST
+    ).fit(X)
+    recording = coder.record(X[:4], continuous=True, fade=0.5, random_state=0)
+    rows = [np.zeros(X.shape[1]), *recording.X]
+    traces, potentials, compartments = step_by_step(recording, recording.spikes, rows)
+    for got, expected in ((recording.traces, traces), (recording.potentials, potentials)):
+        got = np.concatenate([got(row) for row in range(4)])
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-10)
+    if learning_rule != "somatic":
+        got = np.concatenate([sum(recording.dendritic_currents(2, row)) for row in range(4)])
+        np.testing.assert_allclose(got, compartments[:, 2], rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("delay", [None, 3.0])
+def test_a_stream_in_pieces_is_the_stream(delay):
+    coder = DendriticBalanceCoder(9, delay=delay, horizon=100, transform_time=10.0, **FAST)
+    coder.fit(DIGITS)
+    whole = coder.record(DIGITS[:7], continuous=True, random_state=3)
+    first = coder.record(DIGITS[:3], continuous=True, random_state=3)
+    coder.partial_fit(DIGITS)  # learning on does not change what was recorded
+    assert np.array_equal(first.spikes, whole.spikes[whole.spikes["row"] < 3])
+    coder = DendriticBalanceCoder(9, delay=delay, horizon=100, transform_time=10.0, **FAST)
+    coder.fit(DIGITS)
+    for _ in range(2):  # a state may be the start of several
+        second = coder.record(DIGITS[3:7], continuous=True, state=first.state)
+        later = whole.spikes[whole.spikes["row"] >= 3]
+        assert np.array_equal(second.spikes["row"] + 3, later["row"])
+        for name in ("time", "unit"):
+            assert np.array_equal(second.spikes[name], later[name])
+    for row in range(4):
+        for what in ("inputs", "traces", "potentials", "spike_probabilities"):
+            mine, theirs = getattr(second, what)(row), getattr(whole, what)(row + 3)
+            np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-10)
+
+
+@SHORT_FITS
+def test_spike_probabilities_of_a_stream_are_calibrated():
+    coder = DendriticBalanceCoder(16, delay=1.0, max_iter=3, transform_time=20.0, random_state=0)
+    coder.fit(DIGITS)
+    recording = coder.record(DIGITS[:1000], continuous=True, random_state=0)
+    p = np.concatenate([recording.spike_probabilities(row) for row in range(1000)])
+    s = np.concatenate([recording.rasters(row) for row in range(1000)])
+    bins = np.digitize(p, [1e-3, 1e-2, 0.03, 0.1, 0.3, 0.6, 0.9])
+    for each in range(8):
+        expected, observed = p[bins == each], s[bins == each].sum()
+        deviation = np.sqrt((expected * (1.0 - expected)).sum())
+        # 8 comparisons at a significance of 1e-4 each
+        assert abs(observed - expected.sum()) < 3.9 * deviation + 1.0
+
+
+def test_streams_have_one_trial_and_fade(digits_coder):
+    with pytest.raises(ValueError, match="n_trials == 2"):
+        digits_coder.record(DIGITS[:2], continuous=True, n_trials=2)
+    with pytest.raises(ValueError, match=r"fade == 0\.0"):
+        digits_coder.record(DIGITS[:2], continuous=True, fade=0.0)
