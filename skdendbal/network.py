@@ -18,6 +18,7 @@ import itertools
 import math
 from collections import namedtuple
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -507,14 +508,22 @@ def _make_stream(network, settings, scale):
     return _Stream(scale, network.seed, clock, tails, False, False, spikes_per_row, n_lanes)
 
 
-StreamState = namedtuple(  # where a stream that learns nothing has arrived
-    "StreamState",
-    [
-        "lanes",  # Lanes, only one: what the network carries on
-        "seed",  # of its random numbers
-        "n_presented",  # rows so far
-    ],
-)
+class StreamState(NamedTuple):
+    """Where a stream that learns nothing has arrived.
+
+    Parameters
+    ----------
+    lanes : Lanes
+        What the network carries on, on a single lane.
+    seed : int
+        Seed of the random numbers.
+    n_presented : int
+        Number of rows so far.
+    """
+
+    lanes: _kernels.Lanes
+    seed: int
+    n_presented: int
 
 
 def begin_stream(settings, n_features, seed):
