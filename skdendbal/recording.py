@@ -18,7 +18,7 @@ from .network import StreamState
 __all__ = ["Recording"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recording:
     """The spikes that rows evoke, and what happens in the network meanwhile.
 

@@ -31,7 +31,7 @@ CODED = 20  # rows to code
 
 DOCUMENTED = {
     r"rate=.* cannot be reached with dt=.* Lower rate or dt": "error: rate out of reach",
-    r"presentation_time=.* and dt=.* make .* steps.*: change one": "error: number of steps",
+    r"_time=.* and dt=.* make .* steps.*: change one": "error: number of steps",
     r"delay=.* must be at least dt=.* change it, or set delay=None": "error: delay",
     r"Negative values in data .* learning_rule=.*OnOffSplitter": "error: negative values",
     r"Learned dendritic weights.* Lower n_components": "error: memory",
@@ -92,6 +92,9 @@ def draw(number):
         "repeated": either(False, True),  # whether rows repeat
         "outlier": either(1.0, spread(10, 1e6)),  # factor on the first row
     }
+    coder.set_params(
+        code=either("rate", "balanced", 0.5), transform_time=either(None, spread(1, 200), 0.3)
+    )
     return coder, make_data(rng, **data), data
 
 

@@ -1,5 +1,7 @@
 """Recordings: what follows from spikes, against a literal model that goes step by step."""
 
+import pickle
+
 import numpy as np
 import pytest
 from coders import DIGITS, FAST, SHORT_FITS
@@ -140,6 +142,7 @@ def test_learning_on_does_not_change_a_recording():
     before = recording.potentials()
     coder.partial_fit(DIGITS)
     assert np.array_equal(recording.potentials(), before)
+    assert np.array_equal(pickle.loads(pickle.dumps(recording)).potentials(), before)
 
 
 def test_errors(digits_coder):
