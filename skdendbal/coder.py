@@ -657,7 +657,19 @@ class DendriticBalanceCoder(
         return np.concatenate(spikes)
 
     @_with_numpy_defaults
-    def record(self, X, *, n_trials=1, continuous=False, fade=0.3, state=None, random_state=None):
+    def record(
+        self,
+        X,
+        *,
+        n_trials=1,
+        continuous=False,
+        fade=0.3,
+        state=None,
+        silenced=None,
+        current=None,
+        noise=None,
+        random_state=None,
+    ):
         """Return a recording of what the rows of X evoke.
 
         Every row is presented to the network at rest, in repeated trials with fresh noise, and
@@ -680,6 +692,14 @@ class DendriticBalanceCoder(
         state : StreamState, default=None
             The `state` of a previous recording, from which the stream goes on. The same rows in
             one call or in several evoke the same spikes. None: the network is at rest.
+        silenced : array-like of int, default=None
+            Neurons that do not spike.
+        current : float or array-like of shape (n_components,), default=None
+            What is added to the potential of every neuron all the time, in units of the scaled
+            input.
+        noise : float, default=None
+            Another noise level sigma. None: that with which learning ended. None of these
+            interventions changes the coder.
         random_state : int, RandomState instance or None, default=None
             Source of the noise, unless `state` continues it. A row's trial does not depend on
             other rows.
@@ -695,23 +715,28 @@ class DendriticBalanceCoder(
             If the estimator is not fitted.
         ValueError
             If `X` is not finite or has another number of features than in `fit`, `n_trials` is not
-            a positive integer, or 1 for a stream, or `fade` is out of its range.
+            a positive integer, or 1 for a stream, or `fade` or an intervention is out of range.
         """
-        if not continuous:
-            spikes = self.simulate(X, n_trials=n_trials, random_state=random_state)
         check_is_fitted(self)
         X, settings = self._validate(X), self._coding_settings()
         rows = _rows(X, slice(None))
-        fitted = self.network_.fork()  # whose weights stay as they are
+        # its weights stay as they are
+        fitted = network.intervene(self.network_, settings, silenced, current, noise)
         timing, end = settings.at_rest, None
-        if continuous:
+        self._warn_if_untrained()
+        if not continuous:
+            check_scalar(n_trials, "n_trials", Integral, min_val=1)
+            seed = _draw_seed(check_random_state(random_state))
+            spikes = network.simulate(
+                fitted, settings, rows, self.scale_, seed=seed, n_trials=n_trials
+            )
+        else:
             check_scalar(n_trials, "n_trials", Integral, min_val=1, max_val=1)
             check_scalar(fade, "fade", Real, min_val=0.0, max_val=1.0, include_boundaries="right")
             timing = replace(settings, fading=float(fade))
             if state is None:
                 seed = _draw_seed(check_random_state(random_state))
                 state = network.begin_stream(timing, X.shape[1], seed)
-            self._warn_if_untrained()
             spikes, end = network.present_stream(fitted, timing, rows, self.scale_, state=state)
         return Recording(
             spikes=spikes,

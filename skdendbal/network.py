@@ -53,6 +53,7 @@ __all__ = [
     "encode",
     "evaluate",
     "initialise",
+    "intervene",
     "learn",
     "learn_decoder",
     "make_dynamics",
@@ -60,6 +61,7 @@ __all__ = [
     "simulate",
 ]
 
+_SILENT_BIAS = -1e9  # with which a neuron does not spike, whatever its potential
 _RATE_WINDOW = 500  # presentations over which rates are averaged, if 5 % of the horizon is less
 _NOT_RECORDED = np.empty((0, 3), dtype=np.int64)
 SPIKE = np.dtype(
@@ -506,6 +508,56 @@ def _make_stream(network, settings, scale):
     clock, tails, spikes_per_row = settings.clock, settings.tails, settings.spikes_per_presentation
     n_lanes = settings.lanes_per_part
     return _Stream(scale, network.seed, clock, tails, False, False, spikes_per_row, n_lanes)
+
+
+def intervene(network, settings, silenced=None, current=None, noise=None):
+    """Return a network in which something is changed, which shares weights with this one.
+
+    Parameters
+    ----------
+    network : Network
+        Not changed.
+    settings : Settings
+        Settings of the network.
+    silenced : array-like of int, default=None
+        Neurons that do not spike.
+    current : float or array-like of shape (n_components,), default=None
+        What is added to potentials.
+    noise : float, default=None
+        Another noise level sigma.
+
+    Returns
+    -------
+    network : Network
+        The changed network.
+
+    Raises
+    ------
+    ValueError
+        If a neuron does not exist, or a current or the noise level is out of range.
+    """
+    network, n_units = network.fork(), settings.n_components
+    if noise is not None:
+        low, high = Noise.RANGE
+        if not low <= noise <= high:
+            raise ValueError(f"noise={noise} must be a number from {low} to {high}.")
+        network.variance = float(noise) ** 2
+    if current is not None:
+        current = np.asarray(current, dtype=np.float64)
+        if current.shape not in ((), (n_units,)) or not np.isfinite(current).all():
+            raise ValueError(
+                f"current of shape {current.shape} must be one finite number, or one for each of "
+                f"{n_units} neurons."
+            )
+        bias_per_current = 1.0 if settings.neuron.scaled_bias else 1.0 / network.variance
+        network.bias = network.bias + bias_per_current * current
+    if silenced is not None:
+        silenced = np.unique(np.asarray(silenced, dtype=np.intp))
+        if silenced.size > 0 and not 0 <= silenced[0] <= silenced[-1] < n_units:
+            raise ValueError(f"silenced={silenced} must be numbers of neurons below {n_units}.")
+        network.bias = network.bias.copy()
+        network.bias[silenced] = _SILENT_BIAS
+    return network
 
 
 class StreamState(NamedTuple):

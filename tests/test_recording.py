@@ -215,3 +215,64 @@ def test_streams_have_one_trial_and_fade(digits_coder):
         digits_coder.record(DIGITS[:2], continuous=True, n_trials=2)
     with pytest.raises(ValueError, match=r"fade == 0\.0"):
         digits_coder.record(DIGITS[:2], continuous=True, fade=0.0)
+
+
+def test_interventions_change_the_recording_but_not_the_coder(digits_coder):
+    rows, params = DIGITS[:20], {"random_state": 0, "n_trials": 2}
+    plain = digits_coder.record(rows, **params)
+    counts = np.bincount(plain.spikes["unit"], minlength=32)
+    loudest = np.argsort(-counts)[:4]
+
+    silenced = digits_coder.record(rows, silenced=loudest, **params)
+    after = np.bincount(silenced.spikes["unit"], minlength=32)
+    assert not after[loudest].any()
+    assert after.sum() > after[loudest].sum()
+    rest = np.delete(after, loudest).sum()
+    assert rest > np.delete(counts, loudest).sum()  # others speak in their place
+
+    current = np.zeros(32)
+    current[loudest[0]] = 0.05
+    driven = digits_coder.record(rows, current=current, **params)
+    assert np.bincount(driven.spikes["unit"])[loudest[0]] > 1.2 * counts[loudest[0]]
+    gain = driven.dynamics.gain
+    np.testing.assert_allclose(driven.dynamics.offset - plain.dynamics.offset, gain * current)
+
+    noisy = digits_coder.record(rows, noise=0.2, **params)
+    assert noisy.dynamics.gain == pytest.approx(25.0)
+
+    def error(recording):
+        late = slice(100, None)  # after the fade
+        return sum(
+            np.square(recording.inputs(row) - recording.reconstructions(row))[late].sum()
+            for row in range(20)
+        )
+
+    assert error(noisy) > 2.0 * error(plain)
+    assert np.array_equal(digits_coder.record(rows, **params).spikes, plain.spikes)
+    nothing = digits_coder.record(rows, silenced=[], current=0.0, **params)
+    assert np.array_equal(nothing.spikes, plain.spikes)
+
+
+def test_a_silenced_stream(digits_coder):
+    recording = digits_coder.record(
+        DIGITS[:5], continuous=True, silenced=np.arange(31), random_state=0
+    )
+    assert set(recording.spikes["unit"]) == {31}
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"silenced": [32]}, "numbers of neurons below 32"),
+        ({"silenced": [-1]}, "numbers of neurons below 32"),
+        (
+            {"current": np.zeros(31)},
+            r"shape \(31,\) must be one finite number, or one",
+        ),
+        ({"current": np.nan}, "must be one finite number"),
+        ({"noise": 0.0}, "noise=0.0 must be a number from 1e-06"),
+    ],
+)
+def test_wrong_interventions(digits_coder, params, message):
+    with pytest.raises(ValueError, match=message):
+        digits_coder.record(DIGITS[:2], **params)
