@@ -1125,17 +1125,12 @@ _PARAMETER_OBJECTS = {"learning_rule": _as_rule, "neuron": _as_neuron, "noise": 
 
 @contextmanager
 def _atomic(estimator):
-    """Leave fitted attributes as they were when the body does not finish."""
-
-    def fitted():
-        return {name: value for name, value in vars(estimator).items() if name.endswith("_")}
-
-    before = fitted()
+    """Leave an estimator as it was when the body does not finish."""
+    before = vars(estimator).copy()
     try:
         yield
     except BaseException:
-        for name in fitted():
-            delattr(estimator, name)
+        vars(estimator).clear()
         vars(estimator).update(before)
         raise
 

@@ -451,7 +451,7 @@ def _present(stream, dynamics, lanes, first, half_zz, X, number, apply):
 def _present_lanes(stream, dynamics, lanes, half_zz, X, number):
     """Present a stimulus to each of some lanes, with fixed weights.
 
-    A pure function, for workers of any kind.
+    For workers of any kind: it changes nothing but the state of these lanes.
 
     Parameters
     ----------
@@ -460,7 +460,7 @@ def _present_lanes(stream, dynamics, lanes, half_zz, X, number):
     dynamics : Dynamics
         What potentials and spikes follow from.
     lanes : Lanes
-        State of these lanes.
+        State of these lanes, which may change in place.
     half_zz : ndarray of shape (n_components, n_components) or (0, 0)
         What the lanes before them have contributed to the sum of z z^T of their part.
     X : ndarray of shape (n_lanes, n_features)
@@ -482,7 +482,9 @@ def _present_lanes(stream, dynamics, lanes, half_zz, X, number):
     # room for several times the expected spikes, and another attempt if there are more
     room = 64 + int(8 * len(X) * stream.spikes_per_row)
     while True:
-        state = _kernels.Lanes(*(array.copy() for array in lanes))
+        # without a record there is no other attempt, for which the state would have to be kept
+        own = np.copy if stream.keeps_spikes else as_writable
+        state = _kernels.Lanes(*map(own, lanes))
         if half_zz.size > 0:
             own_half_zz = half_zz.copy()
         else:
