@@ -217,7 +217,7 @@ class Batch:
     starts : ndarray of shape (n_lanes, n_components)
         Traces at the first step.
     crossed : ndarray of shape (n_lanes, n_components)
-        Sums of the traces of spikes since the first step times what those before it have left.
+        Sums over steps of the traces of new spikes, each times the decay since the first step.
     n_lanes : int, default=0
         Lanes that have been presented.
     new : ndarray of shape (n_lanes, n_features), default=None
@@ -237,7 +237,8 @@ class Batch:
     n_lanes: int = 0
     new: np.ndarray | None = None
     old: np.ndarray | None = None
-    # G such that G + G^T = sum of z z^T, over the complete parts of lanes and over the unfinished
+    # G such that G + G^T = sum of z z^T for the traces of new spikes, over the complete parts of
+    # lanes and over the unfinished one
     _half_zz: np.ndarray = field(init=False, default_factory=lambda: NOT_FORMED)
     half_zz_of_part: np.ndarray = field(init=False, default_factory=lambda: NOT_FORMED)
     _spikes: list = field(init=False, default_factory=list)
@@ -329,7 +330,7 @@ class Batch:
     def sum_zz(self):
         """Sum of ``z z^T``, shape (n_components, n_components)."""
         if not self.few_spikes:
-            # to traces since the start belong those of the start, which only decay
+            # the traces of new spikes, and those at the start of a presentation, which only decay
             starts, square = self.starts, self.timing.tails.square[0]
             half_zz = np.dot((self.crossed + 0.5 * square * starts).T, starts)
             half_zz += self._half_zz

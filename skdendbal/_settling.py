@@ -21,7 +21,7 @@ class Settling:
         self.components, self.scale = np.array(components, dtype=float, order="C"), scale
         with OneBlasThread(), np.errstate(over="ignore", invalid="ignore"):
             scaled = self.components / scale
-            self.recurrent = as_kernel_array(-(scaled @ scaled.T))
+            self.recurrent = -(scaled @ scaled.T)
 
     def is_for(self, components, scale):
         """Tell whether a decoder is the one that this was made for.

@@ -147,10 +147,9 @@ class DendriticBalanceCoder(
         root mean squared row norm is 1. Larger values make spiking more random and codes less
         sparse. With values that are too small, neurons overshoot the input in turn. "auto" divides
         0.2 by the expected number of spikes of the whole network per time constant, and is at most
-        0.3.
-        With the other defaults and at least 16 neurons that gives 0.025. A delay of e ms beyond
-        one step multiplies it by ``1 + e / (e + tau / 4)``. A :class:`skdendbal.settings.Noise`
-        also says where the level starts and how it falls.
+        0.3. With the other defaults and at least 16 neurons that gives 0.025. A delay of e ms
+        beyond one step multiplies it by ``1 + e / (e + tau / 4)``. A
+        :class:`skdendbal.settings.Noise` also says where the level starts and how it falls.
     dt : float, default=0.25
         Simulation step in ms.
     tau : float, default=10.0
@@ -698,8 +697,8 @@ class DendriticBalanceCoder(
             What is added to the potential of every neuron all the time, in units of the scaled
             input.
         noise : float, default=None
-            Another noise level sigma. None: that with which learning ended. None of these
-            interventions changes the coder.
+            Another noise level sigma. None: that with which learning ended. As the two parameters
+            before, this leaves the coder as it is.
         random_state : int, RandomState instance or None, default=None
             Source of the noise, unless `state` continues it. A row's trial does not depend on
             other rows.
@@ -715,9 +714,12 @@ class DendriticBalanceCoder(
             If the estimator is not fitted.
         ValueError
             If `X` is not finite or has another number of features than in `fit`, `n_trials` is not
-            a positive integer, or 1 for a stream, or `fade` or an intervention is out of range.
+            a positive integer, or 1 for a stream, or `fade` or an intervention is out of range,
+            or `state` is that of another network or given where rows are no stream.
         """
         check_is_fitted(self)
+        if state is not None and not continuous:
+            raise ValueError("state continues a stream of rows: set continuous=True, or leave it.")
         X, settings = self._validate(X), self._coding_settings()
         rows = _rows(X, slice(None))
         # its weights stay as they are
@@ -967,8 +969,8 @@ class DendriticBalanceCoder(
         time = getattr(self, name)
         if time == settings.presentation_time:
             return settings
-        if type(time) is not float or not time > 0.0:
-            self._validate_params()  # which takes longer than the code of a row
+        if type(time) is not float or not time > 0.0:  # validation takes longer than a row
+            self._validate_params()
         check_times(settings.dt, time, settings.delay, name)
         return replace(settings, presentation_time=float(time))
 
@@ -1029,8 +1031,8 @@ class DendriticBalanceCoder(
         """Return what lets codes settle, or None if they do not."""
         if self.code == "rate":
             return None
-        if self.code != "balanced":
-            self._validate_params()  # which takes longer than the code of a row
+        if self.code != "balanced":  # validation takes longer than a row
+            self._validate_params()
         settling = self._settling_
         if settling is not None and settling.is_for(self.components_, self.scale_):
             return settling

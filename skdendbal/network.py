@@ -624,7 +624,18 @@ def present_stream(network, settings, X, scale=1.0, *, state):
         Structured array of row (of X), trial (0), time (ms from the row's onset) and unit.
     state : StreamState
         Where the stream ends: the same rows in several calls evoke the same spikes.
+
+    Raises
+    ------
+    ValueError
+        If the state is that of another network.
     """
+    expected = [each.shape for each in _make_lanes(settings, X.shape[1], n_lanes=1)]
+    if [each.shape for each in state.lanes] != expected:
+        raise ValueError(
+            "state is that of a network with other numbers of neurons, features or steps of "
+            "delay: begin a new stream with state=None."
+        )
     lanes = _kernels.Lanes(*(each.copy() for each in state.lanes))
     stream, dynamics = _make_stream(network, settings, scale), make_dynamics(network, settings)
     stream = stream._replace(keeps_spikes=True, seed=state.seed)

@@ -221,7 +221,8 @@ class Recording:
         """
         recurrent = self.dynamics.recurrent
         feedforward = self.inputs(row) @ self.dynamics.feedforward
-        traces, late = self._traces(row, trial), self._late_traces(row, trial)
+        traces = self._traces(row, trial)
+        late = self._late_traces(row, trial, traces)
         own = (traces - late) * recurrent.diagonal()
         return _take(feedforward, units, every), _take(late @ recurrent + own, units, every)
 
@@ -281,7 +282,8 @@ class Recording:
                 "The neurons of this learning rule have no dendritic compartments: take a "
                 "dendritic rule, or currents() of the soma."
             )
-        traces, late = self._traces(row, trial), self._late_traces(row, trial)
+        traces = self._traces(row, trial)
+        late = self._late_traces(row, trial, traces)
         late[:, unit] = traces[:, unit]  # a neuron's connection to itself is not late
         return self.inputs(row, every=every) * own_weights, late[::every] @ dendritic.T
 
@@ -329,23 +331,21 @@ class Recording:
             traces += np.outer(decay ** np.arange(len(traces)), began)
         return traces
 
-    def _late_traces(self, row, trial):
-        """Traces as other neurons see them."""
+    def _late_traces(self, row, trial, traces):
+        """Return traces, which are given, as other neurons see them."""
         lag, decay = self.timing.delay_steps - 1, self.timing.decay
-        if lag == 0:
-            return self._traces(row, trial)
-        arrivals = np.zeros((self.n_steps, self.n_units))
-        if self.start is None:
-            arrivals[lag:] = self.rasters(row, trial)[:-lag]
-            return lfilter([0.0, 1.0], [1.0, -decay], arrivals, axis=0)
+        late = np.zeros_like(traces)
+        if self.start is None or lag == 0:
+            late[lag:] = traces[: len(traces) - lag]
+            return late
         lanes = self.start.lanes
         on_the_way, (steps, units) = np.nonzero(lanes.in_flight[0]), self._spikes_in_stream
         steps = np.concatenate([on_the_way[0], steps + lag])
         units = np.concatenate([on_the_way[1], units])
         now = steps // self.n_steps == row
-        arrivals[steps[now] - row * self.n_steps, units[now]] = 1.0
+        late[steps[now] - row * self.n_steps, units[now]] = 1.0  # arrivals
         began = self._left_from(lanes.late_traces[0], steps, units, row)
-        late = lfilter([0.0, 1.0], [1.0, -decay], arrivals, axis=0)
+        late = lfilter([0.0, 1.0], [1.0, -decay], late, axis=0)
         return late + np.outer(decay ** np.arange(len(late)), began)
 
     @property

@@ -210,6 +210,16 @@ def test_spike_probabilities_of_a_stream_are_calibrated():
         assert abs(observed - expected.sum()) < 3.9 * deviation + 1.0
 
 
+def test_states_of_other_networks_are_refused(digits_coder):
+    state = digits_coder.record(DIGITS[:1], continuous=True, random_state=0).state
+    with pytest.raises(ValueError, match="continues a stream of rows"):
+        digits_coder.record(DIGITS[:1], state=state)
+    for params in ({"n_components": 9}, {"n_components": 32, "delay": 2.0}):
+        other = DendriticBalanceCoder(**params, horizon=100, **FAST).fit(DIGITS)
+        with pytest.raises(ValueError, match="state is that of a network with other numbers"):
+            other.record(DIGITS[:1], continuous=True, state=state)
+
+
 def test_streams_have_one_trial_and_fade(digits_coder):
     with pytest.raises(ValueError, match="n_trials == 2"):
         digits_coder.record(DIGITS[:2], continuous=True, n_trials=2)

@@ -52,7 +52,7 @@ LaneSums = namedtuple(  # over the steps of presentations, z being the traces be
     [
         "spike_counts",  # (n_units,)
         "wz",  # (n_lanes, 2, n_units) sums of z times the weight of x_new, and of x_old
-        "crossed",  # (n_lanes, n_units) sums of z since the start times what z there decays by
+        "crossed",  # (n_lanes, n_units) sums of traces of new spikes times the decay of old traces
         "half_zz",  # (n_units, n_units) G with G + G^T the sum of z z^T, both since the start
     ],
 )
