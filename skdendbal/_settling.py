@@ -40,7 +40,7 @@ class Settling:
         """
         return self.scale == scale and np.array_equal(self.components, components)
 
-    def settle(self, X, codes):
+    def settle(self, X, codes, min_contribution=0.0):
         """Let codes settle.
 
         Parameters
@@ -49,6 +49,8 @@ class Settling:
             Rows.
         codes : ndarray of shape (n_rows, n_components), float64, C-contiguous
             Firing rates that they evoke, changed in place.
+        min_contribution : float, default=0.0
+            By how much an entry must lower the squared error of its scaled row to be kept.
         """
         n_active = 1 + np.count_nonzero(codes) // len(codes)
         work = n_active * (n_active**2 + X.shape[1])
@@ -58,5 +60,5 @@ class Settling:
             part = slice(i, i + step)
             _kernels.call_interruptibly(
                 _kernels.settle_rows,
-                X[part], self.scale, components, recurrent, codes[part],
+                X[part], self.scale, components, recurrent, float(min_contribution), codes[part],
             )  # fmt: skip

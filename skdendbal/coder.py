@@ -101,9 +101,9 @@ class DendriticBalanceCoder(
     Codes are firing rates in spikes per time constant `tau`: a code of 0.1 is about 10 Hz at
     the default `tau` of 10 ms (multiply by `to_hz_`). They are never negative.
 
-    The parameters come in four groups: what you tune (`n_components` to `code`), the model
-    (`learning_rule` to `delay`), learning (`max_iter` to `shuffle`) and running (`sparse_output`
-    to `n_jobs`).
+    The parameters come in four groups: what you tune (`n_components` to `min_contribution`), the
+    model (`learning_rule` to `delay`), learning (`max_iter` to `shuffle`) and running
+    (`sparse_output` to `n_jobs`).
 
     Parameters
     ----------
@@ -131,6 +131,11 @@ class DendriticBalanceCoder(
         the rates of the neurons that spiked settle where their potentials are zero, or fall to
         zero. Codes are then no less sparse and take little longer, but explain more of the
         variance, most of all if `transform_time` is short. You may change it after `fit`.
+    min_contribution : float, default=0.0
+        Balanced codes drop entries, least first, that lower the squared error of a row by less
+        than this part of the mean squared row norm, and the other entries settle anew. At a given
+        number of active entries, longer presentations and 0.002 to 0.02 explain more than shorter
+        ones and 0. You may change it after `fit`.
     learning_rule : {"dendritic", "dendritic-decay", "dendritic-slow", "dendritic-simultaneous", \
             "somatic", "somatic-unwhitened"} or Rule, default="dendritic"
         Learning rule, by name, or as an object of :mod:`skdendbal.rules` with rates of its own.
@@ -307,6 +312,7 @@ class DendriticBalanceCoder(
         "presentation_time": [Interval(Real, 0, np.inf, closed="neither")],
         "transform_time": [Interval(Real, 0, np.inf, closed="neither"), None],
         "code": [StrOptions({"rate", "balanced"})],
+        "min_contribution": [Interval(Real, 0, np.inf, closed="left")],
         "learning_rule": [StrOptions(set(RULES)), Rule],
         "neuron": [Neuron, None],
         "noise": [Interval(Real, *Noise.RANGE, closed="both"), StrOptions({"auto"}), Noise],
@@ -340,6 +346,7 @@ class DendriticBalanceCoder(
         presentation_time=100.0,
         transform_time=None,
         code="rate",
+        min_contribution=0.0,
         # the model
         learning_rule="dendritic",
         neuron=None,
@@ -367,6 +374,7 @@ class DendriticBalanceCoder(
         self.presentation_time = presentation_time
         self.transform_time = transform_time
         self.code = code
+        self.min_contribution = min_contribution
         self.learning_rule = learning_rule
         self.neuron = neuron
         self.noise = noise
@@ -1031,8 +1039,9 @@ class DendriticBalanceCoder(
         """Return what lets codes settle, or None if they do not."""
         if self.code == "rate":
             return None
-        if self.code != "balanced":  # validation takes longer than a row
-            self._validate_params()
+        least = self.min_contribution
+        if self.code != "balanced" or type(least) is not float or not least >= 0.0:
+            self._validate_params()  # which takes longer than a row
         settling = self._settling_
         if settling is not None and settling.is_for(self.components_, self.scale_):
             return settling
@@ -1050,7 +1059,7 @@ class DendriticBalanceCoder(
             out = np.empty((stop - start, n_components))
             network.encode(self.network_, settings, rows, self.scale_, seed=self.seed_, out=out)
             if settling is not None:
-                settling.settle(rows, out)
+                settling.settle(rows, out, self.min_contribution)
             codes[start:stop] = out
 
         n_jobs = min(effective_n_jobs(self.n_jobs), n_rows)

@@ -99,9 +99,12 @@ def test_any_atoms_lead_to_the_least_error(seed, n_units, n_features, kind, expo
     scale = 10.0**exponent
     codes = rates.copy()
     Settling(scale * components, scale).settle(scale * X, codes)
-    assert np.isfinite(codes).all()
-    assert (codes >= 0.0).all()
-    assert (codes[rates == 0.0] == 0.0).all()
+    fewer = rates.copy()
+    Settling(scale * components, scale).settle(scale * X, fewer, min_contribution=0.1)
+    for settled in (codes, fewer):
+        assert np.isfinite(settled).all()
+        assert (settled >= 0.0).all()
+        assert (settled[rates == 0.0] == 0.0).all()
     best = twin(rates, X, components) @ components
     np.testing.assert_allclose(
         ((X - codes @ components) ** 2).sum(axis=1),
@@ -109,6 +112,64 @@ def test_any_atoms_lead_to_the_least_error(seed, n_units, n_features, kind, expo
         rtol=1e-6,
         atol=1e-6,
     )
+
+
+def error(components, x, active):
+    """The least squared error of a row with some atoms, and the rates that attain it."""
+    if not active.any():
+        return x @ x, np.empty(0)
+    rates, _ = nnls(components[active].T, x)
+    return np.square(x - rates @ components[active]).sum(), rates
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n_units=st.integers(1, 12),
+    is_positive=st.booleans(),
+    min_contribution=st.floats(0.01, 1.0),
+    exponent=st.sampled_from([-100, 0, 100]),
+)
+def test_entries_that_contribute_little_are_dropped(
+    seed, n_units, is_positive, min_contribution, exponent
+):
+    rng = np.random.default_rng(seed)
+    components = rng.standard_normal((n_units, 16))
+    if is_positive:
+        components = np.abs(components)
+    x, scale = rng.standard_normal(16) + components.sum(axis=0), 10.0**exponent
+    codes = np.ones((1, n_units))
+    Settling(scale * components, scale).settle(scale * x[np.newaxis], codes, min_contribution)
+    # take out the entry without which unconstrained least squares lose least, one at a time
+    active = np.ones(n_units, dtype=bool)
+    while True:
+        _, rates = error(components, x, active)
+        active[active] = rates > 0.0
+        losses = np.full(n_units, np.inf)
+        for unit in np.flatnonzero(active):
+            others = components[active & (np.arange(n_units) != unit)]
+            residuals = x - np.linalg.lstsq(others.T, x)[0] @ others
+            losses[unit] = residuals @ residuals - error(components, x, active)[0]
+        if not losses.min() < min_contribution:
+            break
+        active[losses.argmin()] = False
+    expected = np.zeros(n_units)
+    expected[active] = error(components, x, active)[1]
+    assert_close(codes[0], expected) if active.any() else np.testing.assert_array_equal(codes, 0)
+
+
+def test_few_large_contributions_explain_more_than_many_spikes_cut_short(coder):
+    """At equal numbers of active entries, long presentations and dropping beat short ones."""
+    codes = {
+        params: pickle.loads(pickle.dumps(coder))
+        .set_params(transform_time=params[0], min_contribution=params[1])
+        .transform(DIGITS)
+        for params in ((2.0, 0.0), (20.0, 0.012))
+    }
+    short, dropped = codes.values()
+    assert np.count_nonzero(dropped) < np.count_nonzero(short)
+    short, dropped = (np.square(DIGITS - z @ coder.components_).sum() for z in (short, dropped))
+    assert dropped < 0.95 * short
 
 
 def test_values_at_the_ends_of_the_range_lead_to_finite_codes():
@@ -146,8 +207,10 @@ def test_balanced_codes_explain_more_the_shorter_the_presentation(coder):
     assert gains[0] > gains[1] > gains[2] > 0.0
 
 
-def test_codes_do_not_depend_on_what_else_is_coded(coder):
+@pytest.mark.parametrize("min_contribution", [0.0, 0.01])
+def test_codes_do_not_depend_on_what_else_is_coded(coder, min_contribution):
     X = DIGITS[:300]
+    coder = pickle.loads(pickle.dumps(coder)).set_params(min_contribution=min_contribution)
     codes = coder.transform(X)
     order = np.random.default_rng(0).permutation(300)
     assert np.array_equal(coder.transform(X[order]), codes[order])
@@ -165,6 +228,8 @@ def test_code_may_change_after_fit(coder):
     assert np.array_equal(codes, coder.transform(DIGITS[:50]))
     with pytest.raises(InvalidParameterError, match="'code' parameter"):
         other.set_params(code="other").transform(DIGITS[:50])
+    with pytest.raises(InvalidParameterError, match="'min_contribution' parameter"):
+        other.set_params(code="balanced", min_contribution=-1.0).transform(DIGITS[:50])
 
 
 def test_codes_settle_for_the_components_as_they_are(coder):

@@ -6,6 +6,9 @@ non-negative least-squares solution for x among the neurons that spiked.
 
 Where atoms depend on each other there are many such solutions. A slight force that holds rates
 where they were chooses the one nearest to them.
+
+Neurons that contribute little may be silenced, one after another, until every one left contributes
+enough.
 """
 
 import math
@@ -145,12 +148,53 @@ def settle(
         n, first_row, first_column = n + 1, n, 0
 
 
+@inner()
+def find_least_contribution(units, recurrent, rates, lower):
+    """Return the place of the unit that lowers the squared error least, and by how much it does.
+
+    Without unit j and with the rates of the others settled anew, the squared error grows by
+    ``r_j^2 / (G^-1)_jj``, where G is D^T D among the units.
+    """
+    n = units.shape[0]
+    place, least = -1, math.inf
+    column = np.empty(n)
+    if factorise(recurrent, units, n, 0, 0, lower) < n:
+        return place, least
+    for a in range(n):
+        inverse = 0.0  # entry (a, a) of the inverse of G
+        for b in range(a, n):
+            value = 1.0 if b == a else 0.0
+            for c in range(a, b):
+                value -= lower[b, c] * column[c]
+            column[b] = value / lower[b, b]
+            inverse += column[b] * column[b]
+        contribution = rates[units[a]] ** 2 / inverse
+        if contribution < least:
+            place, least = a, contribution
+    return place, least
+
+
+@inner()
+def drop(min_contribution, inputs, recurrent, rates):
+    """Silence units, least first, until each contributes enough; the others settle anew."""
+    units = np.flatnonzero(rates)
+    lower = np.empty((units.shape[0], units.shape[0]))
+    while units.shape[0] > 0:
+        place, least = find_least_contribution(units, recurrent, rates, lower)
+        if not least < min_contribution:
+            break
+        rates[units[place]] = 0.0
+        settle(np.flatnonzero(rates), inputs, recurrent, rates)
+        units = np.flatnonzero(rates)
+
+
 @compiled()
 def settle_rows(
     X,  # IN (n_rows, n_features) raw rows
     scale,
     components,  # IN (n_units, n_features) D^T times the scale
     recurrent,  # IN (n_units, n_units) -D^T D
+    min_contribution,  # to the squared error of a scaled row, of an entry that is kept
     codes,  # INOUT (n_rows, n_units)
 ):
     """Let the code of every row settle."""
@@ -166,3 +210,5 @@ def settle_rows(
                 for j in active:
                     inputs[j] += xi * components[j, i]
         settle(active, inputs, recurrent, codes[r])
+        if min_contribution > 0.0:
+            drop(min_contribution, inputs, recurrent, codes[r])
