@@ -9,7 +9,7 @@ def check_memory(n_bytes, what, remedy):
     Parameters
     ----------
     n_bytes : int
-        Their size, with copies while learning.
+        Their size, with copies if there are some.
     what : str
         What they are, with the parameters that decide on their size.
     remedy : str
@@ -26,6 +26,5 @@ def check_memory(n_bytes, what, remedy):
         return
     if n_bytes > memory:
         raise MemoryError(
-            f"{what} and the copies made while learning take {n_bytes / 2**30:.3g} GiB of "
-            f"{memory / 2**30:.3g} GiB. {remedy}"
+            f"{what} take {n_bytes / 2**30:.3g} GiB of {memory / 2**30:.3g} GiB. {remedy}"
         )

@@ -273,7 +273,8 @@ def initialise(settings, n_features, seed):
     n, n_lanes = settings.n_components, settings.batch_size
     check_memory(
         count_bytes(n_features, n, n_lanes),
-        f"n_components={n} neurons with {n_features} features and batch_size={n_lanes}",
+        f"n_components={n} neurons with {n_features} features and batch_size={n_lanes} "
+        "and the copies made while learning",
         "Lower n_components or batch_size.",
     )
     variance = settings.noise.level(0.0) ** 2

@@ -184,7 +184,7 @@ class LearnedDendritic(Rule):
         check_memory(
             4 * 8 * n_features * n_components**2,
             "Learned dendritic weights, n_features * n_components^2 = "
-            f"{n_features} * {n_components}^2 numbers,",
+            f"{n_features} * {n_components}^2 numbers, and the copies made while learning",
             'Lower n_components, or use learning_rule="dendritic", which needs no such weights.',
         )
         return {

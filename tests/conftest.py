@@ -1,6 +1,7 @@
 """Data for tests; some of them are in a folder given by --data or SKDENDBAL_DATA."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -48,3 +49,12 @@ def digits_coder():
 def signed_coder():
     X = np.random.default_rng(0).standard_normal((300, 20))
     return DendriticBalanceCoder(40, max_iter=20, random_state=0).fit(X), X
+
+
+def pytest_collection_modifyitems(items):
+    """Skip the examples of converters whose packages are not installed."""
+    for item in items:
+        package = item.name.rpartition(".to_")[2]
+        if isinstance(item, pytest.DoctestItem) and package in ("xarray", "neo", "pynapple"):
+            missing = find_spec(package) is None
+            item.add_marker(pytest.mark.skipif(missing, reason=f"needs {package}"))
