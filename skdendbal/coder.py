@@ -181,6 +181,8 @@ class DendriticBalanceCoder(
         of neurons if that is more, so that weight updates do not take most of the time.
     learning_rate : float, default=1.0
         Factor on the learning rates of the rule, which are those of the decoder and all weights.
+        With 0, and ``neuron__homeostasis_rate=0``, `partial_fit` leaves weights and biases as they
+        are, while the noise goes on falling.
     decoder : {"refit", "online"}, default="refit"
         "refit": `fit` ends by coding the training data, or 10,000 rows of them, and `components_`
         are the ridge regression of these rows on their firing rates. "online": `components_` are
@@ -269,7 +271,7 @@ class DendriticBalanceCoder(
 
     Learning is evaluated once a batch, from sums over all its steps and in implicit form, and
     weights decay a little, see :class:`skdendbal.rules.Dendritic`. Callbacks of scikit-learn 1.9
-    follow `fit`.
+    follow `fit`, and :class:`skdendbal.monitoring.LearningMonitor` is one of them.
 
     An interrupted or failed `fit` or `partial_fit` leaves the estimator as it was.
 
@@ -672,6 +674,7 @@ class DendriticBalanceCoder(
         continuous=False,
         fade=0.3,
         state=None,
+        weights=None,
         silenced=None,
         current=None,
         noise=None,
@@ -699,14 +702,20 @@ class DendriticBalanceCoder(
         state : StreamState, default=None
             The `state` of a previous recording, from which the stream goes on. The same rows in
             one call or in several evoke the same spikes. None: the network is at rest.
+        weights : dict of str to array-like, default=None
+            Arrays that replace those of the same name in `network_.weights`, or the "bias". Spikes
+            follow from "feedforward" weights (F^T; where there are none, from the "decoder"),
+            "recurrent" weights (W^T) and the "bias", and not from "dendritic" weights, whose sums
+            over features are recurrent weights. None of these interventions changes the coder.
         silenced : array-like of int, default=None
             Neurons that do not spike.
-        current : float or array-like of shape (n_components,), default=None
-            What is added to the potential of every neuron all the time, in units of the scaled
-            input.
+        current : float or array-like of shape (n_components,), (n_rows, n_components) or \
+                (n_rows, 1), default=None
+            What is added to the potential of every neuron, in units of the scaled input: all the
+            time, or during the presentation of each row. A stream of short rows therefore takes
+            any time course.
         noise : float, default=None
-            Another noise level sigma. None: that with which learning ended. As the two parameters
-            before, this leaves the coder as it is.
+            Another noise level sigma. None: that with which learning ended.
         random_state : int, RandomState instance or None, default=None
             Source of the noise, unless `state` continues it. A row's trial does not depend on
             other rows.
@@ -722,16 +731,19 @@ class DendriticBalanceCoder(
             If the estimator is not fitted.
         ValueError
             If `X` is not finite or has another number of features than in `fit`, `n_trials` is not
-            a positive integer, or 1 for a stream, or `fade` or an intervention is out of range,
-            or `state` is that of another network or given where rows are no stream.
+            a positive integer, or 1 for a stream, or `fade` or an intervention is out of range or
+            of another shape, or `state` is that of another network or given where rows are no
+            stream.
         """
         check_is_fitted(self)
         if state is not None and not continuous:
             raise ValueError("state continues a stream of rows: set continuous=True, or leave it.")
         X, settings = self._validate(X), self._coding_settings()
         rows = _rows(X, slice(None))
-        # its weights stay as they are
-        fitted = network.intervene(self.network_, settings, silenced, current, noise)
+        fitted = network.intervene(  # its weights stay as they are
+            self.network_, settings, len(rows),
+            weights=weights, silenced=silenced, current=current, noise=noise,
+        )  # fmt: skip
         timing, end = settings.at_rest, None
         self._warn_if_untrained()
         if not continuous:

@@ -513,8 +513,8 @@ def _make_stream(network, settings, scale):
     return _Stream(scale, network.seed, clock, tails, False, False, spikes_per_row, n_lanes)
 
 
-def intervene(network, settings, silenced=None, current=None, noise=None):
-    """Return a network in which something is changed, which shares weights with this one.
+def intervene(network, settings, n_rows, *, weights=None, silenced=None, current=None, noise=None):
+    """Return a network in which something is changed, which shares other weights with this one.
 
     Parameters
     ----------
@@ -522,24 +522,33 @@ def intervene(network, settings, silenced=None, current=None, noise=None):
         Not changed.
     settings : Settings
         Settings of the network.
+    n_rows : int
+        Number of rows that will be presented.
+    weights : dict of str to array-like, default=None
+        Arrays that replace weights of the network, and its "bias".
     silenced : array-like of int, default=None
         Neurons that do not spike.
-    current : float or array-like of shape (n_components,), default=None
-        What is added to potentials.
+    current : float or array-like, default=None
+        What is added to potentials: one number, one for each neuron, or an array of shape
+        (n_rows, n_components) or (n_rows, 1) with a current for each row.
     noise : float, default=None
         Another noise level sigma.
 
     Returns
     -------
     network : Network
-        The changed network.
+        The changed network. Where currents change from row to row, so do biases: they have the
+        shape (n_rows, n_components).
 
     Raises
     ------
     ValueError
-        If a neuron does not exist, or a current or the noise level is out of range.
+        If there is no such neuron or no such weights, or if weights, a current or the noise level
+        are of another shape or out of range.
     """
     network, n_units = network.fork(), settings.n_components
+    if weights is not None:
+        _replace_weights(network, weights)
     if noise is not None:
         low, high = Noise.RANGE
         if not low <= noise <= high:
@@ -547,20 +556,40 @@ def intervene(network, settings, silenced=None, current=None, noise=None):
         network.variance = float(noise) ** 2
     if current is not None:
         current = np.asarray(current, dtype=np.float64)
-        if current.shape not in ((), (n_units,)) or not np.isfinite(current).all():
+        shapes = (), (n_units,), (n_rows, n_units), (n_rows, 1)
+        if current.shape not in shapes or not np.isfinite(current).all():
             raise ValueError(
                 f"current of shape {current.shape} must be one finite number, or one for each of "
-                f"{n_units} neurons."
+                f"{n_units} neurons. For a current that changes from row to row, pass an array of "
+                f"shape ({n_rows}, {n_units}), or ({n_rows}, 1) if it is the same for all neurons."
             )
         bias_per_current = 1.0 if settings.neuron.scaled_bias else 1.0 / network.variance
         network.bias = network.bias + bias_per_current * current
     if silenced is not None:
-        silenced = np.unique(np.asarray(silenced, dtype=np.intp))
-        if silenced.size > 0 and not 0 <= silenced[0] <= silenced[-1] < n_units:
+        silenced = np.unique(silenced)
+        is_valid = silenced.dtype.kind in "iu" and np.isin(silenced, np.arange(n_units)).all()
+        if silenced.size > 0 and not is_valid:
             raise ValueError(f"silenced={silenced} must be numbers of neurons below {n_units}.")
         network.bias = network.bias.copy()
-        network.bias[silenced] = _SILENT_BIAS
+        network.bias[..., silenced.astype(np.intp)] = _SILENT_BIAS
     return network
+
+
+def _replace_weights(network, weights):
+    """Give a network, which is a fork, other weights and biases where there are some."""
+    old = {"feedforward": network.decoder, **network.weights, "bias": network.bias}
+    new = {}
+    for name, values in weights.items():
+        if name not in old:
+            raise ValueError(f"weights has the name {name!r}, which must be one of {sorted(old)}.")
+        new[name] = np.array(values, dtype=np.float64, order="C")
+        if new[name].shape != old[name].shape or not np.isfinite(new[name]).all():
+            raise ValueError(
+                f"weights[{name!r}] of shape {new[name].shape} must be finite and of shape "
+                f"{old[name].shape}, like those of the network."
+            )
+    network.bias = new.pop("bias", network.bias)
+    network.weights = network.weights | new
 
 
 class StreamState(NamedTuple):
@@ -643,7 +672,8 @@ def present_stream(network, settings, X, scale=1.0, *, state):
     spikes = [np.empty(0, SPIKE)]
     for i in range(len(X)):
         rows, number = X[i : i + 1], state.n_presented + i
-        parts = _present(stream, dynamics, lanes, 0, NOT_FORMED, rows, number, itertools.starmap)
+        mine = _dynamics_of_row(dynamics, i)
+        parts = _present(stream, mine, lanes, 0, NOT_FORMED, rows, number, itertools.starmap)
         for _, presented in parts:
             spikes.append(_as_spikes(presented.spikes, settings, first_row=i))
         lanes.previous[:] = lanes.stimuli
@@ -685,6 +715,12 @@ def make_dynamics(network, settings):
         )
     offset = bias + gain * (neuron.self_inhibition * recurrent.diagonal())
     return _kernels.Dynamics(feedforward, recurrent, offset, gain, bool(neuron.one_spike_per_step))
+
+
+def _dynamics_of_row(dynamics, row):
+    """Return dynamics with the offsets of one row, if each row has its own."""
+    offset = dynamics.offset
+    return dynamics if offset.ndim == 1 else dynamics._replace(offset=offset[row])
 
 
 def _check_delay(network, settings):
@@ -790,10 +826,11 @@ def encode(network, settings, X, scale=1.0, *, seed, out):
     out : ndarray of shape (n_samples, n_components), float64, C-contiguous
         Receives the codes, firing rates in spikes per time constant.
     """
-    encode_rows = _make_encoder(network, settings, scale)
+    encode_rows, dynamics = _make_encoder(settings, scale), make_dynamics(network, settings)
     step = _rows_per_call(settings, X.shape[1])
     for i in range(0, len(X), step):
-        encode_rows(X[i : i + step], np.uint64(seed), out[i : i + step], _NOT_RECORDED)
+        rows, codes = X[i : i + step], out[i : i + step]
+        encode_rows(dynamics, rows, np.uint64(seed), codes, _NOT_RECORDED)
 
 
 def simulate(network, settings, X, scale=1.0, *, seed, n_trials):
@@ -819,31 +856,31 @@ def simulate(network, settings, X, scale=1.0, *, seed, n_trials):
     spikes : ndarray of shape (n_spikes,)
         Structured array of row, trial, time (ms from the row's onset) and unit, in this order.
     """
-    encode_rows = _make_encoder(network, settings, scale)
-    step = _rows_per_call(settings, X.shape[1])
+    encode_rows, dynamics = _make_encoder(settings, scale), make_dynamics(network, settings)
+    step = 1 if dynamics.offset.ndim > 1 else _rows_per_call(settings, X.shape[1])
     codes = np.empty((step, settings.n_components))
     spikes = []
     for i in range(0, len(X), step):
-        rows = X[i : i + step]
+        rows, mine = X[i : i + step], _dynamics_of_row(dynamics, i)
         for trial in range(n_trials):
             key = _kernels.call_interruptibly(_kernels.stream_key, np.uint64(seed), trial)
             # a first run counts the spikes, so that the record has exactly their size
-            n_spikes = encode_rows(rows, np.uint64(key), codes[: len(rows)], _NOT_RECORDED)
+            n_spikes = encode_rows(mine, rows, np.uint64(key), codes[: len(rows)], _NOT_RECORDED)
             record = np.empty((n_spikes, 3), dtype=np.int64)
-            encode_rows(rows, np.uint64(key), codes[: len(rows)], record)
+            encode_rows(mine, rows, np.uint64(key), codes[: len(rows)], record)
             spikes.append(_as_spikes(record, settings, first_row=i, trial=trial))
     spikes = np.concatenate(spikes)
     return spikes[np.lexsort((spikes["trial"], spikes["row"]))]
 
 
-def _make_encoder(network, settings, scale):
-    """Return a function that presents a few rows to the network at rest."""
-    timing, dynamics = settings.at_rest, make_dynamics(network, settings)
+def _make_encoder(settings, scale):
+    """Return a function that presents a few rows to a network at rest."""
+    timing = settings.at_rest
     clock, code_per_spike = timing.clock, timing.code_per_spike
     scratch = _kernels.make_scratch(settings.n_components, timing.delay_steps)
     in_flight = np.empty((timing.delay_steps - 1, settings.n_components), dtype=bool)
 
-    def encode_rows(X, seed, codes, record):
+    def encode_rows(dynamics, X, seed, codes, record):
         return _kernels.call_interruptibly(
             _kernels.present_at_rest, X, scale, seed, dynamics, clock, code_per_spike,
             scratch, in_flight, codes, record,

@@ -44,7 +44,8 @@ class Recording:
     weights : dict of str to ndarray
         Weights of the network, see :class:`skdendbal.network.Network`.
     dynamics : Dynamics
-        What potentials and spikes follow from.
+        What potentials and spikes follow from. Its `offset` has the shape (n_units,), or (n_rows,
+        n_units) under a current that changes from row to row.
     start : StreamState, default=None
         Where a stream began. None: every row was presented to the network at rest.
     state : StreamState, default=None
@@ -81,7 +82,7 @@ class Recording:
     @property
     def n_units(self):
         """Number of neurons."""
-        return len(self.dynamics.offset)
+        return len(self.dynamics.recurrent)
 
     @property
     def n_steps(self):
@@ -95,7 +96,11 @@ class Recording:
 
     @property
     def thresholds(self):
-        """Potentials at which neurons spike in a step with probability 1/2, shape (n_units,)."""
+        """Potentials at which neurons spike in a step with probability 1/2, shape (n_units,).
+
+        They include the current of an intervention. If it changes from row to row, they have the
+        shape (n_rows, n_units).
+        """
         return -self.dynamics.offset / self.dynamics.gain
 
     def times(self, *, every=1):
@@ -275,18 +280,20 @@ class Recording:
         Raises
         ------
         ValueError
-            If the neurons of the learning rule have no compartments.
+            If the neurons have no compartments: with a somatic rule, or if weights were replaced
+            so that exact balance is lost.
         """
         own_weights = self.dynamics.feedforward[:, unit]
         if "dendritic" in self.weights:
             dendritic = self.weights["dendritic"][:, unit, :]
-        elif "feedforward" not in self.weights:  # exact balance
-            dendritic = -own_weights[:, np.newaxis] * self.weights["decoder"]
         else:
-            raise ValueError(
-                "The neurons of this learning rule have no dendritic compartments: take a "
-                "dendritic rule, or currents() of the soma."
-            )
+            dendritic = -own_weights[:, np.newaxis] * self.weights["decoder"]  # in exact balance
+            if not np.allclose(dendritic.sum(axis=0), self.dynamics.recurrent[:, unit]):
+                raise ValueError(
+                    "The neurons have no dendritic compartments, as their recurrent weights are "
+                    "not those of exact balance: take a dendritic rule, replace the decoder and "
+                    "recurrent weights together, or take currents() of the soma."
+                )
         traces = self._traces(row, trial)
         late = self._late_traces(row, trial, traces)
         late[:, unit] = traces[:, unit]  # a neuron's connection to itself is not late
@@ -311,14 +318,16 @@ class Recording:
             most one neuron spikes in a step, this is multiplied by the probability that no more
             probable one does.
         """
-        potentials = self.potentials(row, trial, every=every)
-        probabilities = expit(self.dynamics.gain * potentials + self.dynamics.offset)
+        offsets = np.broadcast_to(self.dynamics.offset, (self.n_rows, self.n_units))
+        logits = self.dynamics.gain * self.potentials(row, trial, every=every) + offsets[row]
+        probabilities = expit(logits)
         if self.dynamics.one_spike:
-            order = np.argsort(-probabilities, axis=1, kind="stable")
-            sorted_ = np.take_along_axis(probabilities, order, axis=1)
-            no_other = np.cumprod(1.0 - sorted_, axis=1)
-            sorted_[:, 1:] *= no_other[:, :-1]
-            np.put_along_axis(probabilities, order, sorted_, axis=1)
+            # by logits, as large ones have the same probability, 1.0, after rounding
+            order = np.argsort(-logits, axis=1, kind="stable")
+            no_other = np.cumprod(expit(-np.take_along_axis(logits, order, axis=1)), axis=1)
+            kept = np.take_along_axis(probabilities, order, axis=1)
+            kept[:, 1:] *= no_other[:, :-1]
+            np.put_along_axis(probabilities, order, kept, axis=1)
         return _take(probabilities, units, 1)
 
     def to_pandas(self):

@@ -4,15 +4,18 @@ import copy
 import pickle
 import warnings
 
+import naive
 import numpy as np
 import pytest
-from coders import DIGITS, as_bytes
+from coders import DIGITS, SHORT_FITS, as_bytes
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from networks import as_raster
 from sklearn.exceptions import ConvergenceWarning
 
-from skdendbal import DendriticBalanceCoder
+from skdendbal import DendriticBalanceCoder, network
+from skdendbal.rules import RULES, DendriticSlow
 from skdendbal.settings import Neuron
 
 STREAM = {"input_scale": 4.0, "horizon": 600, "batch_size": 7, "random_state": 0}
@@ -48,6 +51,111 @@ def test_partial_fit_continues_fit_in_phases():
     coder.set_params(learning_rate=1.0, rate=100.0, dt=0.5)
     coder.partial_fit(DIGITS[:1600])
     assert np.median(coder.firing_rates_) > 60
+
+
+@pytest.mark.parametrize(
+    ("learning_rule", "n_components", "batch_size"),
+    [
+        *((rule, 6, 4) for rule in [*RULES, DendriticSlow(pruned=0.5)]),
+        *((rule, 100, 1) for rule in RULES if rule != "dendritic-simultaneous"),  # few spikes each
+    ],
+)
+@SHORT_FITS
+def test_without_learning_rates_weights_and_biases_stay(learning_rule, n_components, batch_size):
+    X = DIGITS[:20, 16:32]
+    params = {"batch_size": batch_size, "horizon": 100, "random_state": 0}
+    coder = DendriticBalanceCoder(n_components, learning_rule=learning_rule, **params)
+    coder.partial_fit(X)
+    before = copy.deepcopy(coder.network_)
+    coder.set_params(learning_rate=0.0, neuron__homeostasis_rate=0.0).partial_fit(X)
+    assert coder.n_steps_ == 40 / batch_size
+    assert before.recurrent.any()
+    for name, values in coder.network_.weights.items():
+        # the slow rule takes roots of squares
+        np.testing.assert_allclose(values, before.weights[name], rtol=1e-12, atol=1e-15)
+    assert np.array_equal(coder.network_.bias, before.bias)
+    assert coder.network_.variance < before.variance
+
+
+FRAMES = {"input_scale": 1.0, "horizon": 50, "batch_size": 1, "random_state": 0}
+
+
+@pytest.mark.parametrize("delay", [None, 3.0])
+def test_frames_of_equal_duration_are_one_stream(delay):
+    X = DIGITS[:30, 16:32]
+    whole = DendriticBalanceCoder(9, delay=delay, presentation_time=20.0, **FRAMES).partial_fit(X)
+    frames = DendriticBalanceCoder(9, delay=delay, **FRAMES)
+    for x in X:
+        frames.set_params(presentation_time=20.0).partial_fit(x[None])
+    assert as_bytes(frames.network_) == as_bytes(whole.network_)
+
+
+@pytest.mark.parametrize("delay", [None, 3.0])
+def test_frames_of_any_duration_are_those_of_the_naive_model(delay):
+    X = DIGITS[:40, 16:32]
+    durations = np.random.default_rng(0).choice([4.0, 10.0, 25.0, 60.0], size=len(X))
+    coder = DendriticBalanceCoder(9, delay=delay, dt=0.5, rate=60.0, **FRAMES)
+    coder.set_params(neuron__one_spike_per_step=False)
+    coder.partial_fit(X[:1])
+    z, D = coder.network_.lanes.traces[0], coder.network_.decoder
+    n_spikes = 0
+    for i in range(1, len(X)):
+        before = coder.network_
+        coder.set_params(presentation_time=durations[i]).partial_fit(X[i : i + 1])
+        settings, after = coder.settings_, coder.network_
+        # the same step of learning, with a record of the spikes
+        spikes = network.learn(before.fork(), settings, X[i : i + 1], record=True)
+        raster = as_raster(spikes, 0, settings)
+        assert len(raster) == 2 * durations[i]
+        x = naive.inputs(X[i - 1], X[i], len(raster))
+        traces, z = naive.replay(raster, z, dt=0.5, tau=10.0)
+        rate, decay = settings.rule.decoder_rate * 0.5, naive.decoder_decay(settings)
+        D = naive.implicit_step(D.T, traces, x, rate, decay).T
+        bias = naive.homeostasis(before.bias, [raster], rho=0.06, eta_b=0.05, dt=0.5)
+        close = {"rtol": 1e-9, "atol": 1e-12}
+        np.testing.assert_allclose(after.decoder, D, **close)
+        np.testing.assert_allclose(after.lanes.traces[0], z, **close)
+        np.testing.assert_allclose(after.bias, bias, **close)
+        n_spikes += len(spikes)
+    assert n_spikes > 100
+    assert np.ptp(D) > 0.1
+
+
+def test_spikes_of_frames_of_any_duration_have_the_law_of_the_naive_model():
+    X = np.tile(DIGITS[:40, 16:32], (5, 1))
+    durations = np.random.default_rng(0).choice([4.0, 10.0, 25.0], size=len(X))
+    coder = DendriticBalanceCoder(9, dt=0.5, delay=2.0, rate=60.0, noise=0.2, **FRAMES)
+    coder.set_params(neuron__one_spike_per_step=False).partial_fit(X)
+    state, net = coder.network_.fork(), coder.network_
+    F, W = net.decoder.T, net.recurrent.T
+    # frozen, with the noise as it is now
+    coder.set_params(learning_rate=0.0, neuron__homeostasis_rate=0.0, noise__annealing=0.0)
+    coder.set_params(noise__initial=coder.noise_level_)
+    z, late, in_flight = (each[0] for each in (
+        net.lanes.traces, net.lanes.late_traces, net.lanes.in_flight
+    ))  # fmt: skip
+    x_previous = X[-1]
+    p, s = [], []
+    for x, duration in zip(X, durations, strict=True):
+        coder.set_params(presentation_time=duration).partial_fit(x[None])
+        spikes = network.learn(state, coder.settings_, x[None], record=True)
+        raster, in_flight = as_raster(spikes, 0, coder.settings_), list(in_flight)
+        for x_t, spiked in zip(naive.inputs(x_previous, x, len(raster)), raster, strict=True):
+            a = naive.spike_logit(x_t, z, late, F, W, net.bias, state.variance**0.5, 0.25)
+            p.append(naive.spike_probability(a))
+            s.append(spiked)
+            in_flight.append(spiked)
+            z = z * np.exp(-0.05) + spiked
+            late = late * np.exp(-0.05) + in_flight.pop(0)
+        x_previous = x
+    assert as_bytes(state) == as_bytes(coder.network_)
+    p, s = np.array(p), np.array(s)
+    for low, high in ((0.0, 0.02), (0.02, 0.05), (0.05, 0.1), (0.1, 0.3), (0.3, 1.0)):
+        these = (low <= p) & (p < high)
+        expected, deviation = p[these].sum(), np.sqrt((p * (1.0 - p))[these].sum())
+        assert expected > 10
+        # 5 comparisons at a significance of 1e-4 each
+        assert abs(s[these].sum() - expected) < 3.9 * deviation + 1.0
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,13 @@
 
 import pickle
 
+import naive
 import numpy as np
 import pytest
-from coders import DIGITS, FAST, SHORT_FITS
+from coders import DIGITS, FAST, SHORT_FITS, as_bytes
 from sklearn.exceptions import NotFittedError
 
-from skdendbal import DendriticBalanceCoder
+from skdendbal import DendriticBalanceCoder, network
 from skdendbal.rules import RULES
 
 X = DIGITS[:300, 16:32]
@@ -275,14 +276,233 @@ def test_a_silenced_stream(digits_coder):
     [
         ({"silenced": [32]}, "numbers of neurons below 32"),
         ({"silenced": [-1]}, "numbers of neurons below 32"),
+        ({"silenced": np.arange(32) < 3}, "numbers of neurons below 32"),  # a mask
+        ({"silenced": [0.5]}, "numbers of neurons below 32"),
         (
             {"current": np.zeros(31)},
             r"shape \(31,\) must be one finite number, or one",
         ),
         ({"current": np.nan}, "must be one finite number"),
+        ({"current": np.zeros(2)}, r"row to row, pass an array of shape \(2, 32\), or \(2, 1\)"),
+        ({"current": np.zeros((1, 32))}, r"shape \(1, 32\) must be one finite number"),
+        ({"current": np.zeros((1, 2, 32))}, r"shape \(1, 2, 32\) must be one finite number"),
+        ({"current": [[0.0], [np.inf]]}, r"shape \(2, 1\) must be one finite number"),
         ({"noise": 0.0}, "noise=0.0 must be a number from 1e-06"),
+        (
+            {"weights": {"W": np.zeros((32, 32))}},
+            r"name 'W', which must be one of \['bias', 'decoder', 'feedforward', 'recurrent'\]",
+        ),
+        (
+            {"weights": {"decoder": np.zeros((32, 64))}},
+            r"weights\['decoder'\] of shape \(32, 64\) must be finite and of shape \(64, 32\)",
+        ),
+        ({"weights": {"bias": np.full(32, np.nan)}}, r"weights\['bias'\] of shape \(32,\) must"),
+        ({"weights": {"recurrent": 0.0}}, r"shape \(\) must be finite and of shape \(32, 32\)"),
     ],
 )
 def test_wrong_interventions(digits_coder, params, message):
     with pytest.raises(ValueError, match=message):
         digits_coder.record(DIGITS[:2], **params)
+
+
+def kept(logits):
+    """Probabilities that a neuron spikes and that no more probable one does, one by one."""
+    result = np.empty_like(logits)
+    for step, a in enumerate(logits):
+        for j in range(len(a)):
+            others = np.array([other for other in a if other > a[j]])
+            result[step, j] = 1.0 / (1.0 + np.exp(-a[j])) * np.prod(1.0 / (1.0 + np.exp(others)))
+    return result
+
+
+@pytest.mark.parametrize("scaled_bias", [False, True])
+@pytest.mark.parametrize("continuous", [False, True])
+@SHORT_FITS
+def test_a_current_may_change_from_row_to_row(continuous, scaled_bias):
+    coder = DendriticBalanceCoder(6, transform_time=20.0, **FAST)
+    coder.set_params(neuron__scaled_bias=scaled_bias).fit(X)
+    rows, params = X[:4], {"continuous": continuous, "random_state": 0}
+    current = np.random.default_rng(0).normal(scale=0.1, size=(4, 6))
+    recording = coder.record(rows, current=current, **params)
+    net, neuron = coder.network_, coder.settings_.neuron
+    bias = net.bias / (net.variance if scaled_bias else 1.0)
+    own = neuron.self_inhibition * net.recurrent.diagonal()
+    if continuous:
+        all_rows = [np.zeros(16), *recording.X]
+        potentials = step_by_step(recording, recording.spikes, all_rows)[1].reshape(4, 80, 6)
+    else:
+        potentials = np.array([literal(recording, row, 0)[1] for row in range(4)])
+    for row in range(4):
+        logits = (potentials[row] + current[row] + own) / net.variance + bias
+        got = recording.spike_probabilities(row)
+        np.testing.assert_allclose(got, kept(logits), rtol=1e-6, atol=1e-12)
+    plain = coder.record(rows, **params)
+    assert not np.array_equal(plain.spikes, recording.spikes)
+    np.testing.assert_allclose(recording.thresholds, plain.thresholds - current)
+    # what does not change is the same as one current for all rows, and for all neurons
+    constant = coder.record(rows, current=current[0], **params)
+    repeated = coder.record(rows, current=np.tile(current[0], (4, 1)), **params)
+    assert np.array_equal(repeated.spikes, constant.spikes)
+    for_all = coder.record(rows, current=[[0.1], [0.0], [-0.1], [0.0]], **params)
+    each = np.outer([0.1, 0.0, -0.1, 0.0], np.ones(6))
+    assert np.array_equal(coder.record(rows, current=each, **params).spikes, for_all.spikes)
+    # two axes are rows and neurons, also if there is one row
+    one = coder.record(rows[:1], current=current[:1], **params)
+    assert np.array_equal(one.spikes, recording.spikes[recording.spikes["row"] == 0])
+
+
+@pytest.mark.parametrize("continuous", [False, True])
+@SHORT_FITS
+def test_spike_probabilities_under_a_changing_current_are_calibrated(continuous):
+    coder = DendriticBalanceCoder(16, delay=1.0, max_iter=3, transform_time=20.0, random_state=0)
+    coder.fit(DIGITS)
+    n_rows = 600
+    current = 0.1 * np.sin(0.3 * np.arange(n_rows))[:, None] * np.linspace(-1.0, 1.0, 16)
+    recording = coder.record(
+        DIGITS[:n_rows], continuous=continuous, current=current, random_state=0
+    )
+    p = np.array([recording.spike_probabilities(row) for row in range(n_rows)])
+    s = np.array([recording.rasters(row) for row in range(n_rows)])
+    bins = np.digitize(p, [1e-3, 1e-2, 0.03, 0.1, 0.3, 0.6, 0.9])
+    sign = np.broadcast_to(np.sign(current)[:, None, :], p.shape)
+    for each in range(8):
+        for direction in (-1, 1):
+            these = (bins == each) & (sign == direction)
+            expected, observed = p[these], s[these].sum()
+            deviation = np.sqrt((expected * (1.0 - expected)).sum())
+            # 16 comparisons at a significance of 1e-4 each
+            assert abs(observed - expected.sum()) < 3.9 * deviation + 1.0
+
+
+@pytest.mark.parametrize("delay", [None, 3.0])
+def test_a_stream_with_a_time_course_in_pieces_is_the_stream(delay):
+    coder = DendriticBalanceCoder(9, delay=delay, horizon=100, transform_time=10.0, **FAST)
+    coder.fit(DIGITS)
+    current = 0.1 * np.sin(np.arange(63)).reshape(7, 9)
+    whole = coder.record(DIGITS[:7], continuous=True, current=current, random_state=3)
+    first = coder.record(DIGITS[:3], continuous=True, current=current[:3], random_state=3)
+    second = coder.record(DIGITS[3:7], continuous=True, current=current[3:], state=first.state)
+    assert np.array_equal(first.spikes, whole.spikes[whole.spikes["row"] < 3])
+    later = whole.spikes[whole.spikes["row"] >= 3]
+    assert np.array_equal(second.spikes["row"] + 3, later["row"])
+    assert np.array_equal(second.spikes["unit"], later["unit"])
+    for row in range(4):
+        mine, theirs = second.spike_probabilities(row), whole.spike_probabilities(row + 3)
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("learning_rule", list(RULES))
+@SHORT_FITS
+def test_weights_of_a_network_made_elsewhere(learning_rule):
+    params = {"n_components": 6, "learning_rule": learning_rule, **FAST}
+    coder = DendriticBalanceCoder(**params).fit(X)
+    other = DendriticBalanceCoder(**{**params, "random_state": 1}).fit(X)
+    before = as_bytes(coder.network_)
+    other.scale_ = coder.scale_
+    weights = {**other.network_.weights, "bias": other.network_.bias}
+    recording = coder.record(X[:3], weights=weights, random_state=0)
+    expected = other.record(X[:3], random_state=0)
+    assert np.array_equal(recording.spikes, expected.spikes)
+    assert np.array_equal(recording.potentials(2), expected.potentials(2))
+    assert np.array_equal(recording.spike_probabilities(2), expected.spike_probabilities(2))
+    assert np.array_equal(recording.reconstructions(2), expected.reconstructions(2))
+    if learning_rule.startswith("dendritic"):
+        pairs = zip(recording.dendritic_currents(1), expected.dendritic_currents(1), strict=True)
+        assert all(np.array_equal(mine, theirs) for mine, theirs in pairs)
+    own = coder.record(X[:3], random_state=0)
+    assert not np.array_equal(recording.spikes, own.spikes)
+    assert as_bytes(coder.network_) == before
+    # the recording keeps what it was given
+    potentials = recording.potentials()
+    for values in weights.values():
+        values[:] = 0.0
+    assert np.array_equal(recording.potentials(), potentials)
+
+
+def test_what_spikes_follow_from(digits_coder):
+    rows, params = DIGITS[:5], {"random_state": 0}
+    plain = digits_coder.record(rows, **params)
+    F = D = digits_coder.network_.decoder
+    W = digits_coder.network_.recurrent
+    doubled = digits_coder.record(rows, weights={"feedforward": 2.0 * F}, **params)
+    np.testing.assert_allclose(doubled.currents()[0], 2.0 * plain.currents()[0])
+    assert np.array_equal(doubled.weights["decoder"], D)
+    # with feedforward weights of its own, a network does not see its decoder
+    read_out = digits_coder.record(rows, weights={"feedforward": F, "decoder": 3.0 * D}, **params)
+    assert np.array_equal(read_out.spikes, plain.spikes)
+    np.testing.assert_allclose(read_out.reconstructions(), 3.0 * plain.reconstructions())
+    moved = digits_coder.record(rows, weights={"decoder": 2.0 * D}, **params)
+    assert np.array_equal(moved.spikes, doubled.spikes)
+    # neurons that inhibit no one but themselves fire more often
+    alone = digits_coder.record(rows, weights={"recurrent": np.diag(W.diagonal())}, **params)
+    assert len(alone.spikes) > 1.5 * len(plain.spikes)
+    shuffled = W[np.random.default_rng(0).permutation(32)]
+    recording = digits_coder.record(rows, weights={"recurrent": shuffled}, **params)
+    currents = recording.currents()[1]
+    np.testing.assert_allclose(currents, recording.traces() @ shuffled, atol=1e-9)
+    # interventions work together: the bias and the current, which is given as another bias
+    bias, variance = digits_coder.network_.bias, digits_coder.network_.variance
+    current = np.linspace(-0.05, 0.05, 32)
+    as_bias = digits_coder.record(rows, weights={"bias": bias + current / variance}, **params)
+    as_current = digits_coder.record(rows, current=current, **params)
+    assert np.array_equal(as_bias.spikes, as_current.spikes)
+    for each in (recording, moved, doubled):
+        with pytest.raises(ValueError, match="no dendritic compartments, as their recurrent"):
+            each.dendritic_currents(0)
+    together = {"feedforward": 2.0 * F, "recurrent": -2.0 * D.T @ F}
+    recording = digits_coder.record(rows, weights=together, **params)
+    u = sum(recording.dendritic_currents(4)).sum(axis=1)
+    np.testing.assert_allclose(u, recording.potentials()[:, 4], rtol=0, atol=1e-9)
+
+
+@SHORT_FITS
+def test_a_second_coder_takes_the_traces_of_the_first():
+    first = DendriticBalanceCoder(9, max_iter=3, random_state=0).fit(DIGITS)
+    recording = first.record(DIGITS[:6], continuous=True, random_state=0)
+    traces = np.concatenate([recording.traces(row) for row in range(6)])
+    dt = recording.timing.dt
+    second = DendriticBalanceCoder(
+        5, batch_size=1, presentation_time=dt, horizon=1000, random_state=0
+    )
+    second.partial_fit(traces[:1600])
+    assert second.n_steps_ == 1600  # a weight update in every step
+    assert second.network_.decoder.any()
+
+    recorded = second.record(traces[1600:], continuous=True, random_state=0)
+    inputs = [recorded.inputs(step) for step in range(800)]
+    assert {x.shape for x in inputs} == {(1, 9)}
+    np.testing.assert_allclose(np.concatenate(inputs) * second.scale_, traces[1600:], rtol=1e-15)
+    assert len(recorded.spikes) > 50
+    stream = [np.zeros(9), *recorded.X]
+    z, potentials, compartments = step_by_step(recorded, recorded.spikes, stream)
+    for got, expected in ((recorded.traces, z), (recorded.potentials, potentials)):
+        got = np.concatenate([got(step) for step in range(800)])
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-10)
+    got = np.concatenate([sum(recorded.dendritic_currents(3, step)) for step in range(800)])
+    np.testing.assert_allclose(got, compartments[:, 3], rtol=0, atol=1e-10)
+    probabilities = np.concatenate([recorded.spike_probabilities(step) for step in range(800)])
+    deviation = np.sqrt((probabilities * (1.0 - probabilities)).sum())
+    assert abs(len(recorded.spikes) - probabilities.sum()) < 3.9 * deviation
+
+
+def test_a_second_coder_learns_from_the_traces_as_the_naive_model_does():
+    first = DendriticBalanceCoder(9, max_iter=3, random_state=0).fit(DIGITS)
+    recording = first.record(DIGITS[:2], continuous=True, random_state=0)
+    traces = np.concatenate([recording.traces(row) for row in range(2)])
+    second = DendriticBalanceCoder(
+        5, batch_size=1, presentation_time=0.25, rate=100.0, input_scale=1.0, random_state=0
+    ).partial_fit(traces[:400])
+    before, settings = second.network_, second.settings_
+    spikes = network.learn(before.fork(), settings, traces[400:], record=True)
+    second.partial_fit(traces[400:])
+    z, D = before.lanes.traces[0], before.decoder
+    rate, decay = settings.rule.decoder_rate * 0.25, naive.decoder_decay(settings)
+    for step, x in enumerate(traces[400:]):
+        D = naive.implicit_step(D.T, [z], [x], rate, decay).T
+        spiked = np.zeros(5)
+        spiked[spikes["unit"][spikes["row"] == step]] = 1.0
+        z = z * np.exp(-0.025) + spiked
+    assert len(spikes) > 20
+    np.testing.assert_allclose(second.network_.decoder, D, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(second.network_.recurrent, -D.T @ D, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(second.network_.lanes.traces[0], z, rtol=1e-9, atol=1e-12)
