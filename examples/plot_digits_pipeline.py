@@ -142,22 +142,11 @@ display.figure_.savefig(arguments.output / "dictionary.png", dpi=150, bbox_inche
 # How it represents digits
 # ------------------------
 # A digit fades in during the first 5 ms. The spike counts give its code, and the sum of the
-# neurons' images, weighted by the code, gives the reconstruction.
+# neurons' images, weighted by the code, gives the reconstruction below its spikes.
 shown = np.array([np.flatnonzero(y == digit)[0] for digit in range(5)])
-reconstructions = coder.inverse_transform(coder.transform(X[shown]))
-
+recording = coder.record(X[shown], random_state=0)
 figure = plt.figure(figsize=(9, 6), layout="constrained")
-axes = figure.subplot_mosaic(
-    [[f"x{i}" for i in range(5)], [f"r{i}" for i in range(5)], ["raster"] * 5],
-    height_ratios=[1, 1, 2.2],
-)
-for i, (image, reconstruction) in enumerate(zip(X[shown], reconstructions, strict=True)):
-    for ax, picture in ((axes[f"x{i}"], image), (axes[f"r{i}"], reconstruction)):
-        ax.imshow(picture.reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
-        ax.set(xticks=[], yticks=[])
-axes["x0"].set_ylabel("digit")
-axes["r0"].set_ylabel("reconstruction")
-RasterDisplay.from_estimator(coder, X[shown], random_state=0, ax=axes["raster"])
+RasterDisplay.from_recording(recording, image_shape=(8, 8), ax=figure.subplots())
 figure.savefig(arguments.output / "raster.png", dpi=150)
 console.print(
     f"Pictures: {arguments.output / 'dictionary.png'}, {arguments.output / 'raster.png'}"

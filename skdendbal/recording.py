@@ -207,6 +207,131 @@ class Recording:
         """
         return self.traces(row, trial, every=every) @ self.weights["decoder"].T
 
+    def codes(self, row=0, trial=0, *, until=None):
+        """Return what the spikes so far say of the code of a row.
+
+        In the end these are firing rates as `transform` counts them. Balance holds traces at the
+        code c times the weight w with which the row has faded in. Until a step this takes
+        ``c (w + (1 - exp(-dt / tau)) sum w)`` spikes, with all steps before it in the sum.
+
+        Parameters
+        ----------
+        row, trial : int, default=0
+            Which presentation.
+        until : array-like of float, default=None
+            Times in ms from the onset of the row, rounded to steps, until which spikes count.
+            None: the ends of all steps.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_times, n_units)
+            Firing rates in spikes per time constant, not negative.
+
+        Raises
+        ------
+        ValueError
+            If the row follows another one, whose spikes act on it, or a time is out of range.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from skdendbal import DendriticBalanceCoder
+        >>> X, _ = load_digits(return_X_y=True)
+        >>> coder = DendriticBalanceCoder(n_components=16, max_iter=2, random_state=0).fit(X)
+        >>> coder.record(X[:1], random_state=0).codes(until=[2, 4, 8, 16]).shape
+        (4, 16)
+        """
+        if self.start is not None:
+            raise ValueError(
+                "Codes count the spikes of rows that are presented at rest: record with "
+                "continuous=False, or take reconstructions() of a stream."
+            )
+        if until is None:
+            steps = np.arange(1.0, self.n_steps + 1.0)
+        else:
+            steps = np.round(np.asarray(until, dtype=np.float64) / self.timing.dt)
+            if not np.all((steps >= 0.0) & (steps <= self.n_steps)):
+                raise ValueError(
+                    f"until={until} must be from 0 to {self.n_steps * self.timing.dt} ms, which "
+                    "the presentation lasts: record with a longer transform_time."
+                )
+        counts = np.cumsum(self.rasters(row, trial), axis=0)
+        fade, per_spike = self.timing.fade, self.timing.trace_per_spike
+        needed = fade + np.append(0.0, np.cumsum(fade)[:-1]) / per_spike  # spikes for a code of 1
+        codes = counts / needed[:, np.newaxis]
+        return np.vstack([np.zeros(self.n_units), codes])[steps.astype(int)]
+
+    def animate(
+        self,
+        path=None,
+        *,
+        rows=None,
+        trial=0,
+        image_shape=None,
+        on_off=False,
+        order=None,
+        n_frames=50,
+        frames_per_second=10,
+    ):
+        """Return or save an animation of rows appearing in the spikes that they evoke.
+
+        Above a raster that fills up with time are the rows as they fade in, and below it what the
+        network reads from the spikes so far: the codes of :meth:`codes` times the weight of the
+        row and the decoder of the network, or, in a stream, the traces times the decoder.
+
+        Parameters
+        ----------
+        path : str or path-like, default=None
+            File to write, whose name ends in ".gif" or ".webp". None: only return the animation.
+        rows : array-like of int, default=None
+            Rows to show one after the other. None: all.
+        trial : int, default=0
+            Which of their presentations.
+        image_shape : tuple of (int, int), default=None
+            Height and width of a row as an image in pixels. None means square images.
+        on_off : bool, default=False
+            Whether features are ON channels and then OFF channels, of which to show the
+            differences.
+        order : array-like of int, default=None
+            Numbers of the units to draw, from bottom to top. None: all, sorted as in
+            :meth:`skdendbal.display.RasterDisplay.from_recording`.
+        n_frames : int, default=50
+            Number of frames for all rows together, at equal intervals of time, at most 500. The
+            last one stays for a second.
+        frames_per_second : float, default=10
+            Frames shown in a second.
+
+        Returns
+        -------
+        animation : matplotlib FuncAnimation
+            The animation, for a notebook as ``HTML(animation.to_jshtml())``.
+
+        Raises
+        ------
+        IndexError
+            If there is no such row or trial.
+        ValueError
+            If the features do not fill `image_shape`, or a number is out of range.
+        ImportError
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from skdendbal import DendriticBalanceCoder
+        >>> X, _ = load_digits(return_X_y=True)
+        >>> coder = DendriticBalanceCoder(n_components=16, max_iter=2, transform_time=20.0)
+        >>> recording = coder.fit(X).record(X[:1])
+        >>> "<img" in recording.animate(n_frames=2).to_jshtml()
+        True
+        >>> recording.animate("digit.webp")  # doctest: +SKIP
+        """
+        from .display._animation import animate
+
+        return animate(
+            self, path, rows, trial, image_shape, on_off, order, n_frames, frames_per_second
+        )
+
     def currents(self, row=0, trial=0, *, units=None, every=1):
         """Return what feedforward and recurrent connections add to somatic potentials.
 

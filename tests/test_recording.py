@@ -1,14 +1,17 @@
 """Recordings: what follows from spikes, against a literal model that goes step by step."""
 
+import copy
 import pickle
+from dataclasses import replace
 
 import naive
 import numpy as np
 import pytest
 from coders import DIGITS, FAST, SHORT_FITS, as_bytes
 from sklearn.exceptions import NotFittedError
+from sklearn.utils import check_random_state
 
-from skdendbal import DendriticBalanceCoder, network
+from skdendbal import DendriticBalanceCoder, _kernels, network
 from skdendbal.rules import RULES
 
 X = DIGITS[:300, 16:32]
@@ -506,3 +509,64 @@ def test_a_second_coder_learns_from_the_traces_as_the_naive_model_does():
     np.testing.assert_allclose(second.network_.decoder, D, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(second.network_.recurrent, -D.T @ D, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(second.network_.lanes.traces[0], z, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("transform_time", [100.0, 10.0, 2.0, 0.25])
+def test_codes_in_the_end_are_those_of_the_network(digits_coder, transform_time):
+    coder = copy.copy(digits_coder).set_params(transform_time=transform_time)
+    recording = coder.record(DIGITS[:3], n_trials=2, random_state=7)
+    seed = check_random_state(7).randint(np.iinfo(np.int32).max)
+    settings = replace(coder.settings_, presentation_time=transform_time)
+    for trial in range(2):
+        expected = np.empty((3, 32))
+        key = _kernels.stream_key(np.uint64(seed), trial)
+        network.encode(
+            coder.network_, settings, DIGITS[:3], coder.scale_, seed=int(key), out=expected
+        )
+        codes = [recording.codes(row, trial)[-1] for row in range(3)]
+        np.testing.assert_allclose(codes, expected, rtol=1e-12)
+
+
+def test_codes_of_spikes_so_far(digits_coder):
+    recording = digits_coder.record(DIGITS[:1], random_state=0)
+    until = [0.0, 3.0, 10.0, 50.0]
+    codes = recording.codes(until=until)
+    spikes, timing = recording.spikes, digits_coder.settings_
+    assert np.array_equal(codes[0], np.zeros(32))
+    assert np.array_equal(codes, np.vstack([codes[:1], recording.codes()[[11, 39, 199]]]))
+    for time, code in zip(until, codes, strict=True):
+        counts = np.bincount(spikes["unit"][spikes["time"] < time], minlength=32)
+        assert np.array_equal(code > 0, counts > 0)
+        if time >= 10.0:  # as for a presentation of this duration, in which a row fades in as fast
+            per_spike = replace(timing, presentation_time=time).at_rest.code_per_spike
+            np.testing.assert_allclose(code, counts * per_spike)
+
+
+def test_codes_of_a_row_that_fades_in_are_in_balance(digits_coder):
+    """A trace that follows a code times the weight of the row takes so many spikes."""
+    recording = digits_coder.record(DIGITS[:1], random_state=0)
+    fade, decay = recording.timing.fade, recording.timing.decay
+    code = 3.0
+    trace, spikes = 0.0, 0.0
+    needed = []
+    for weight in fade:
+        spike = code * weight - decay * trace  # what is missing
+        trace = decay * trace + spike
+        spikes += spike
+        needed.append(spikes)
+    counts = np.cumsum(recording.rasters(), axis=0)
+    expected = counts * code / np.array(needed)[:, np.newaxis]
+    np.testing.assert_allclose(recording.codes(), expected)
+
+
+@pytest.mark.parametrize("until", [[-1.0], [101.0], [np.nan]])
+def test_codes_at_times_that_were_not_recorded(digits_coder, until):
+    recording = digits_coder.record(DIGITS[:1], random_state=0)
+    with pytest.raises(ValueError, match=r"must be from 0 to 100\.0 ms"):
+        recording.codes(until=until)
+
+
+def test_codes_of_a_stream_are_refused(digits_coder):
+    stream = digits_coder.record(DIGITS[:2], continuous=True, random_state=0)
+    with pytest.raises(ValueError, match="presented at rest: record with continuous=False"):
+        stream.codes()

@@ -27,15 +27,16 @@ from matplotlib.figure import Figure
 
 from skdendbal import metrics, network
 from skdendbal.datasets import make_bars
+from skdendbal.display import rule_colour
 from skdendbal.published import BARS_SMALL_SHORT, Phase
 
 SIDE = 4
 CORRELATION = 0.7
 CHECKPOINTS = np.geomspace(500, 500_000, 19).round().astype(int)  # stimuli at scale 1
-CURVES = {
-    ("decay", "compartments"): "C0",
-    ("decay", "soma"): "C2",
-    ("somatic", "soma"): "C1",
+CURVES = {  # line style
+    ("decay", "compartments"): "-",
+    ("decay", "soma"): "--",
+    ("somatic", "soma"): "--",
 }
 
 
@@ -108,7 +109,7 @@ experiment.save_rows(points, options, "course")
 figure = Figure(figsize=(8, 7), layout="constrained")
 (currents, distances), (dendrites, somas) = figure.subplots(2, 2)
 table = []
-for (rule, place), colour in CURVES.items():
+for (rule, place), line in CURVES.items():
     curve = [point for point in points if (point["rule"], point["place"]) == (rule, place)]
     # Arrays of shape (seeds, checkpoints, ...)
     stimuli, distance, correlations = (
@@ -117,10 +118,11 @@ for (rule, place), colour in CURVES.items():
     )
     low, median, high = np.quantile(correlations, [0.25, 0.5, 0.75], axis=(0, 2))
     distance = np.median(distance, axis=(0, 2))
+    colour = rule_colour(BARS_SMALL_SHORT.by_rule[rule].settings.rule)
     style = {"color": colour, "label": f"{rule}, {place}"}
-    currents.plot(stimuli[0], median, **style)
+    currents.plot(stimuli[0], median, line, **style)
     currents.fill_between(stimuli[0, :, 0], low, high, color=colour, alpha=0.25, lw=0)
-    distances.plot(stimuli[0], distance, **style)
+    distances.plot(stimuli[0], distance, line, **style)
     final = curve[len(CHECKPOINTS) - 1]
     ax = somas if place == "soma" else dendrites
     ax.plot(final["exact weights"], final["weights"], ".", **style)

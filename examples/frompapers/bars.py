@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 
 from skdendbal import network
 from skdendbal.datasets import make_bars
+from skdendbal.display import RULE_COLOURS
 from skdendbal.published import BARS
 
 SIDE = 8
@@ -87,8 +88,9 @@ for rule in BARS.by_rule:
         [lines[rule, p][name] for p in options.points]
         for name in ("loss", "loss_low", "loss_high")
     )
-    ax.plot(options.points, loss, ".-", label=f"{rule} balance")
-    ax.fill_between(options.points, low, high, alpha=0.3)
+    colour = RULE_COLOURS[rule]
+    ax.plot(options.points, loss, ".-", color=colour, label=f"{rule} balance")
+    ax.fill_between(options.points, low, high, color=colour, alpha=0.3, linewidth=0)
 ax.set(xlabel="probability p of correlated bars", ylabel="decoder loss", ylim=(0, None))
 ax.legend()
 experiment.save_figure(figure, options)

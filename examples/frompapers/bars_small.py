@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 
 from skdendbal import network
 from skdendbal.datasets import make_bars
+from skdendbal.display import rule_colour
 from skdendbal.published import BARS_SMALL, BARS_SMALL_SHORT
 
 SIDE = 4
@@ -76,7 +77,9 @@ experiment.print_table(table, options, "Decoder loss on 4x4 bars")
 
 figure = Figure(figsize=(5, 4), layout="constrained")
 ax = figure.subplots()
-ax.plot([row["rule"] for row in rows], [row["loss"] for row in rows], "o", alpha=0.5)
+for row in rows:
+    colour = rule_colour(BARS_SMALL.by_rule[row["rule"]].settings.rule)
+    ax.plot(row["rule"], row["loss"], "o", color=colour, alpha=0.5)
 if compared:
     low, high = zip(*(REFERENCE[rule] for rule in BARS_SMALL.by_rule), strict=True)
     rules = list(BARS_SMALL.by_rule)

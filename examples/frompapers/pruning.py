@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 
 from skdendbal import network
 from skdendbal.datasets import make_bars
+from skdendbal.display import RULE_COLOURS
 from skdendbal.published import PRUNING, PRUNING_SOMATIC
 
 SIDE = 4
@@ -67,10 +68,11 @@ loss, low, high = (
 )
 figure = Figure(figsize=(5, 4), layout="constrained")
 ax = figure.subplots()
-ax.plot(list(PRUNING), loss, ".-", label="dendritic balance")
-ax.fill_between(list(PRUNING), low, high, alpha=0.3)
-ax.axhline(somatic["loss"], color="C1", ls="--", label="somatic balance")
-ax.axhspan(somatic["loss_low"], somatic["loss_high"], color="C1", alpha=0.2)
+slow, soma = RULE_COLOURS["dendritic-slow"], RULE_COLOURS["somatic"]
+ax.plot(list(PRUNING), loss, ".-", color=slow, label="dendritic balance")
+ax.fill_between(list(PRUNING), low, high, color=slow, alpha=0.3, linewidth=0)
+ax.axhline(somatic["loss"], color=soma, ls="--", label="somatic balance")
+ax.axhspan(somatic["loss_low"], somatic["loss_high"], color=soma, alpha=0.2, linewidth=0)
 ax.set(xlabel="pruned fraction of dendritic recurrent weights", ylabel="decoder loss")
 ax.legend()
 experiment.save_figure(figure, options)

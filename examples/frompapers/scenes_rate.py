@@ -24,7 +24,7 @@ import experiment
 import scenes
 from matplotlib.figure import Figure
 
-from skdendbal.display import DictionaryDisplay
+from skdendbal.display import RULE_COLOURS, DictionaryDisplay
 from skdendbal.published import SCENES, SCENES_RATE
 
 N_FIELDS = 36  # receptive fields in the figure
@@ -34,10 +34,9 @@ def measure(train_images, test_images, rule, neurons, scale, seed):
     """Learn scenes with one rule and a number of neurons."""
     published = SCENES.by_rule[rule].with_settings(n_components=neurons, rate=SCENES_RATE[neurons])
     net = scenes.learn(published, train_images, scale, seed)
-    on, off = net.weights.get("feedforward", net.decoder).T.reshape(neurons, 2, -1).swapaxes(0, 1)
     return {
         **experiment.test(net, published, scenes.stream(test_images, scenes.TEST_SEED)),
-        "fields": (on - off)[:N_FIELDS],
+        "fields": net.weights.get("feedforward", net.decoder).T[:N_FIELDS],
     }
 
 
@@ -72,9 +71,9 @@ figure = Figure(figsize=(11, 4), layout="constrained")
 ax, *mosaics = figure.subplots(1, 3)
 for rule, mosaic in zip(SCENES.by_rule, mosaics, strict=True):
     lines = [line for line in summary if line["rule"] == rule]
-    scenes.plot_loss(ax, sizes, lines, label=f"{rule} balance")
+    scenes.plot_loss(ax, sizes, lines, color=RULE_COLOURS[rule], label=f"{rule} balance")
     row = next(row for row in rows if (row["rule"], row["neurons"]) == (rule, sizes[-1]))
-    DictionaryDisplay(row["fields"]).plot(mosaic)
+    DictionaryDisplay(row["fields"], on_off=True).plot(mosaic)
     mosaic.set_title(f"ON - OFF weights, {rule},\n{sizes[-1]} neurons")
 scenes.show_mean(ax, mean_alone)
 ax.set(xlabel="number of neurons, 1 spike per ms in all", ylabel="decoder loss")
