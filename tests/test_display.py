@@ -470,7 +470,7 @@ def test_balance_of_a_soma_and_of_a_compartment(recording):
     assert_allclose(one.lines_[2].get_ydata(), sum(parts))
     assert one.ax_.get_xlabel() == "time (ms)"
     texts = [text.get_text() for text in one.ax_.get_legend().get_texts()]
-    assert texts == ["feedforward", "recurrent", "sum: potential"]
+    assert texts == ["feedforward", "recurrent", "sum"]
 
 
 def test_soma_and_compartment_are_compared(recording):
@@ -485,13 +485,15 @@ def test_soma_and_compartment_are_compared(recording):
             assert_array_equal(one.get_ydata(), other.get_ydata())
             assert one.get_color() == other.get_color()
     assert dendrite.ax_.get_legend() is None
+    assert [ax.get_xlabel() for ax in axes] == ["time (ms)"] * 2
     soma, dendrite = BalanceDisplay.compare(recording, 2, 5)
+    assert (soma.ax_.get_xlabel(), dendrite.ax_.get_xlabel()) == ("", "time (ms)")
     assert soma.figure_ is dendrite.figure_
 
 
 def test_legend_and_title_are_apart(recording):
-    for size in ((6.4, 4.8), (3.3, 2.5)):
-        with plt.rc_context({"figure.figsize": size, "font.size": 8}):
+    for size, font in (((6.4, 4.8), 10), ((3.3, 2.5), 8)):  # on a screen, in print
+        with plt.rc_context({"figure.figsize": size, "font.size": font}):
             display = BalanceDisplay.from_recording(recording, 2, compartment=5)
         display.figure_.draw_without_rendering()
         renderer = display.figure_.canvas.get_renderer()
@@ -544,7 +546,7 @@ def test_what_a_monitor_has_measured(monitor):
     assert display.loss_line_.get_color() == RULE_COLOURS["dendritic-slow"]
     assert display.measures_ax_.get_xlim() == display.ax_.get_xlim()
     texts = [text.get_text() for text in display.measures_ax_.get_legend().get_texts()]
-    assert texts == ["explained variance", "correlation of $W^d$ and $-FD$"]
+    assert texts == ["explained variance", "$r(W^d, -FD)$"]
     _, ax = plt.subplots()
     assert LearningDisplay.from_monitor(monitor, ax=ax).measures_ax_ is None
     _, axes = plt.subplots(1, 2)

@@ -107,7 +107,7 @@ class AnyTimeDisplay:
         ax = make_axes(
             ax,
             type(self).__name__,
-            size=lambda figure_width: figure_width * n_rows * height / n_columns / width + 0.2,
+            size=lambda figure_width: figure_width * n_rows * height / n_columns / width + 0.3,
         )
         signed = stimuli.min() < 0.0
         self.im_ = ax.imshow(

@@ -50,7 +50,7 @@ class BalanceDisplay:
     >>> times = np.arange(4.0)
     >>> display = BalanceDisplay(times, times, -0.9 * times, np.array([2.0])).plot(ax)
     >>> [line.get_label() for line in display.lines_]
-    ['feedforward', 'recurrent', 'sum: potential']
+    ['feedforward', 'recurrent', 'sum']
     """
 
     def __init__(self, times, feedforward, recurrent, spike_times, name=""):
@@ -85,7 +85,7 @@ class BalanceDisplay:
         curves = [
             (self.feedforward, "feedforward", _FEEDFORWARD, 1.5),
             (self.recurrent, "recurrent", _RECURRENT, 1.5),
-            (both, "sum: potential", text_colour(), 1.0),
+            (both, "sum", text_colour(), 1.0),
         ]
         ax.axhline(0.0, color="0.5", linewidth=0.5)
         self.lines_ = [
@@ -146,13 +146,13 @@ class BalanceDisplay:
         >>> recording = coder.record(X[:1], random_state=0)
         >>> display = BalanceDisplay.from_recording(recording, unit=3, compartment=20)
         >>> display.ax_.get_title(loc="left")
-        'neuron 3, compartment of input 20'
+        'neuron 3, compartment 20'
         """
         return cls._from_recording(recording, unit, compartment, row, trial).plot(ax)
 
     @classmethod
     def compare(cls, recording, unit, compartment, *, row=0, trial=0, ax=None):
-        """Draw the currents of a soma and of one of its compartments, one below the other.
+        """Draw the currents of a soma and of one of its compartments.
 
         Parameters
         ----------
@@ -165,7 +165,7 @@ class BalanceDisplay:
         row, trial : int, default=0
             Which presentation.
         ax : array-like of matplotlib Axes, default=None
-            Two axes to draw on. None creates a new figure.
+            Two axes to draw on. None creates a new figure, with one below the other.
 
         Returns
         -------
@@ -193,11 +193,12 @@ class BalanceDisplay:
         >>> soma.figure_ is dendrite.figure_
         True
         """
-        axes = make_axes(ax, cls.__name__, shape=(2, 1), size=lambda width: 0.8 * width)
+        axes = make_axes(ax, cls.__name__, shape=(2, 1), size=lambda width: 0.6 * width + 1.2)
         above, below = np.ravel(axes)
         soma = cls._from_recording(recording, unit, None, row, trial).plot(above)
-        above.set_xlabel("")
-        above.tick_params(labelbottom=False)
+        if ax is None:  # one below the other
+            above.set_xlabel("")
+            above.tick_params(labelbottom=False)
         dendrite = cls._from_recording(recording, unit, compartment, row, trial)
         dendrite.plot(below, legend=False)
         return soma, dendrite
@@ -208,7 +209,7 @@ class BalanceDisplay:
             name = f"neuron {unit}"
             currents = (each[:, 0] for each in recording.currents(row, trial, units=[unit]))
         else:
-            name = f"neuron {unit}, compartment of input {compartment}"
+            name = f"neuron {unit}, compartment {compartment}"
             both = recording.dendritic_currents(unit, row, trial)
             currents = (each[:, compartment] for each in both)
         spike_times = recording.times()[recording.rasters(row, trial)[:, unit]]

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from ._style import make_axes, text_colour
+from ._style import legend_above, make_axes, text_colour
 
 _FILLED = {"color": "0.5", "fill": True}
 _LONGEST = 5.0  # mean intervals: of an exponential, 0.7 % are longer
@@ -81,7 +81,7 @@ class FiringRateDisplay:
                 linestyle="--",
                 label=f"target, {self.target:.3g} Hz",
             )
-            ax.legend(frameon=False)
+            legend_above(ax)
         ax.set(xlim=(0.0, None), xlabel="firing rate (Hz)", ylabel="number of units")
         ax.yaxis.get_major_locator().set_params(integer=True)
         self.ax_, self.figure_ = ax, ax.figure
@@ -251,7 +251,7 @@ class InterspikeIntervalDisplay:
                 label=f"exponential, mean {mean:.3g} ms",
             )
             ax.set_yscale("log")
-            ax.legend(frameon=False)
+            legend_above(ax)
         ax.set(xlim=edges[[0, -1]], xlabel="inter-spike interval (ms)", ylabel="density (1/ms)")
         self.ax_, self.figure_ = ax, ax.figure
         return self

@@ -11,8 +11,9 @@ _NOISE = {"color": "0.5", "alpha": 0.3, "linewidth": 0.0}
 class LearningDisplay:
     """Loss while learning, with the noise level falling behind it.
 
-    A second panel shows, where they were measured, the explained variance and how far dendritic
-    weights have come to balance the input.
+    A second panel shows, where they were measured, the explained variance and how far learned
+    dendritic weights balance the input: their correlation r with those of exact balance. The
+    number of stimuli has a logarithmic axis, because most is learned early.
 
     It is recommended to use :meth:`from_estimator` or :meth:`from_monitor`. All parameters are
     stored as attributes.
@@ -63,7 +64,7 @@ class LearningDisplay:
     >>> from matplotlib.figure import Figure
     >>> from skdendbal.display import LearningDisplay
     >>> ax = Figure().subplots()
-    >>> display = LearningDisplay([0, 500, 1000], [0.5, 0.2, 0.1], [0.3, 0.1, 0.05]).plot(ax)
+    >>> display = LearningDisplay([64, 512, 4096], [0.5, 0.2, 0.1], [0.3, 0.1, 0.05]).plot(ax)
     >>> display.ax_.get_xlabel(), display.noise_ax_.get_ylabel()
     ('stimuli', 'noise level (shaded)')
     """
@@ -143,7 +144,7 @@ class LearningDisplay:
             self.balance_line_ = self._draw_measure(
                 self.snapshots_at,
                 self.balance_correlations,
-                "correlation of $W^d$ and $-FD$",
+                "$r(W^d, -FD)$",
                 color=text_colour(),
                 linestyle="--",
             )

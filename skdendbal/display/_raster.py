@@ -128,9 +128,9 @@ class RasterDisplay:
         time = spikes["row"] * self.presentation_time + spikes["time"]
         onsets = np.arange(self.n_rows + 1) * self.presentation_time
         ax.vlines(onsets[1:-1], -0.5, n_lines - 0.5, **SEPARATOR)
-        if cmap is None:
-            cmap = [text_colour()] * 2 if self.order is None else _HUES
-        colours = _sample_colours(cmap, n_lines)[place]
+        colours = text_colour()
+        if cmap is not None or self.order is not None:
+            colours = _sample_colours(_HUES if cmap is None else cmap, n_lines)[place]
         # caps keep the spikes of many units visible
         capstyle = "projecting" if n_lines > _MAX_NUMBERED else "butt"
         self.lines_ = ax.vlines(
@@ -145,7 +145,7 @@ class RasterDisplay:
         if self.order is None:
             ax.yaxis.get_major_locator().set_params(integer=True)
         elif n_lines <= _MAX_NUMBERED:
-            numbered = np.arange(0, n_lines, 1 + n_lines // 9)
+            numbered = np.arange(0, n_lines, 1 if n_lines <= _MAX_NUMBERED // 2 else 2)
             ax.set_yticks(numbered, order[numbered])
         else:
             ax.set(yticks=[], ylabel=f"{n_lines} of {self.n_units} units")

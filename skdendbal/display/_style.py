@@ -132,8 +132,8 @@ def legend_above(ax):
         borderaxespad=0.0,
         borderpad=0.2,
         handletextpad=0.5,
-        handlelength=1.0,
-        columnspacing=1.0,
+        handlelength=1.3,
+        columnspacing=0.8,
         fontsize="small",
     )
     return 1.5 * legend.get_texts()[0].get_fontsize()
