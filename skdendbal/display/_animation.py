@@ -40,7 +40,7 @@ def animate(recording, path, rows, trial, image_shape, on_off, order, n_frames, 
         on_off=on_off,
         ax=figure.subplots(),
     )
-    duration = recording.n_steps * recording.timing.dt
+    duration = recording.duration
     times = np.linspace(0.0, len(rows) * duration, n_frames + 1)[1:]
     courses = [
         _course(recording, row, trial, np.clip(times - k * duration, 0.0, duration))

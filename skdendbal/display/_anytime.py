@@ -250,9 +250,9 @@ class AnyTimeDisplay:
         """
         rows = np.arange(recording.n_rows) if rows is None else np.asarray(rows)
         if times is None:
-            duration = recording.n_steps * recording.timing.dt
-            n_doublings = int(np.log2(max(min(duration, _LAST) / _FIRST, 1.0)))
-            times = np.minimum(_FIRST * 2.0 ** np.arange(n_doublings + 1), duration)
+            last = min(recording.duration, _LAST)
+            n_doublings = int(np.log2(max(last / _FIRST, 1.0)))
+            times = np.minimum(_FIRST * 2.0 ** np.arange(n_doublings + 1), last)
         times = np.asarray(times, dtype=np.float64)
         stimuli = recording.X[rows] * recording.scale
         reconstructions = np.array([read_out(recording, row, trial, times) for row in rows])

@@ -286,12 +286,12 @@ class DictionaryHistoryDisplay:
     def from_monitor(
         cls, monitor, *, snapshots=None, image_shape=None, on_off=False, order=None, ax=None
     ):
-        """Draw dictionaries that a monitor has kept during `fit`.
+        """Draw dictionaries that a monitor has kept while a coder learned.
 
         Parameters
         ----------
         monitor : LearningMonitor
-            Callback of a coder that is fitted.
+            What has followed a coder, see :class:`skdendbal.monitoring.LearningMonitor`.
         snapshots : array-like of int, default=None
             Numbers of the snapshots to draw. None: four from the first to the last, or all if
             there are fewer.
@@ -320,17 +320,18 @@ class DictionaryHistoryDisplay:
 
         Examples
         --------
-        >>> from types import SimpleNamespace
-        >>> import numpy as np
+        >>> from sklearn.datasets import load_digits
+        >>> from skdendbal import DendriticBalanceCoder
         >>> from skdendbal.display import DictionaryHistoryDisplay
-        >>> monitor = SimpleNamespace(
-        ...     snapshots_at_=np.array([640, 1280]),
-        ...     dictionaries_=np.ones((2, 4, 9)),
-        ...     firing_rates_=np.array([[10.0, 5.0, 20.0, 15.0]]),
-        ... )
-        >>> display = DictionaryHistoryDisplay.from_monitor(monitor, image_shape=(3, 3))
-        >>> display.displays_[1].im_.get_array().shape
-        (6, 6)
+        >>> from skdendbal.monitoring import LearningMonitor
+        >>> X, _ = load_digits(return_X_y=True)
+        >>> coder = DendriticBalanceCoder(n_components=16, random_state=0)
+        >>> monitor = LearningMonitor(snapshots=[500, 1000, 2000])
+        >>> for start in range(0, 1500, 250):
+        ...     monitor.observe(coder.partial_fit(X[start : start + 250]))
+        >>> display = DictionaryHistoryDisplay.from_monitor(monitor)
+        >>> [ax.get_title() for ax in display.axes_]
+        ['500 stimuli', '1,000']
         """
         n_snapshots = len(monitor.dictionaries_)
         if snapshots is None:

@@ -164,7 +164,7 @@ class FiringRateDisplay:
         """
         counts = np.bincount(recording.spikes["unit"], minlength=recording.n_units)
         n_presentations = recording.n_rows * recording.n_trials
-        seconds = n_presentations * recording.n_steps * recording.timing.dt * 1e-3
+        seconds = n_presentations * recording.duration * 1e-3
         return cls(counts / seconds, target).plot(ax, bins=bins)
 
 
@@ -298,7 +298,7 @@ class InterspikeIntervalDisplay:
             spikes = spikes[np.isin(spikes["unit"], units)]
         time, presentation = spikes["time"], spikes["row"] * recording.n_trials + spikes["trial"]
         if recording.start is not None:
-            time = time + spikes["row"] * (recording.n_steps * recording.timing.dt)
+            time = time + spikes["row"] * recording.duration
             presentation = np.zeros_like(presentation)
         order = np.lexsort((time, presentation, spikes["unit"]))
         together = np.diff(spikes["unit"][order]) == 0

@@ -209,12 +209,12 @@ class LearningDisplay:
 
     @classmethod
     def from_monitor(cls, monitor, *, rule=None, ax=None):
-        """Draw what a monitor has measured during `fit`.
+        """Draw what a monitor has measured while a coder learned.
 
         Parameters
         ----------
         monitor : LearningMonitor
-            Callback of a coder that is fitted.
+            What has followed a coder, see :class:`skdendbal.monitoring.LearningMonitor`.
         rule : str or Rule, default=None
             Learning rule, whose colour the loss has. None: the colour of text.
         ax : matplotlib Axes or array-like of two of them, default=None
@@ -234,20 +234,18 @@ class LearningDisplay:
 
         Examples
         --------
-        >>> from types import SimpleNamespace
-        >>> import numpy as np
+        >>> from sklearn.datasets import load_digits
+        >>> from skdendbal import DendriticBalanceCoder
         >>> from skdendbal.display import LearningDisplay
-        >>> monitor = SimpleNamespace(
-        ...     n_presentations_=np.array([640, 1280]),
-        ...     losses_=np.array([0.02, 0.01]),
-        ...     noise_levels_=np.array([0.2, 0.1]),
-        ...     explained_variances_=np.array([np.nan, 0.7]),
-        ...     snapshots_at_=np.array([1280]),
-        ...     balance_correlations_=np.array([0.9]),
-        ... )
-        >>> display = LearningDisplay.from_monitor(monitor, rule="dendritic-decay")
+        >>> from skdendbal.monitoring import LearningMonitor
+        >>> X, _ = load_digits(return_X_y=True)
+        >>> coder = DendriticBalanceCoder(n_components=16, random_state=0)
+        >>> monitor = LearningMonitor(X[1500:])
+        >>> for _ in range(3):
+        ...     monitor.observe(coder.partial_fit(X[:1500]))
+        >>> display = LearningDisplay.from_monitor(monitor, rule=coder.settings_.rule)
         >>> display.explained_variance_line_.get_xdata()
-        array([1280])
+        array([1500, 3000, 4500])
         """
         display = cls(
             monitor.n_presentations_,

@@ -251,7 +251,7 @@ class RasterDisplay:
             order = _sort_units(spikes, recording.n_units)
         stimuli = reconstructions = None
         if image_shape is not None:
-            end = np.array([recording.n_steps * recording.timing.dt])
+            end = np.array([recording.duration])
             read_outs = [
                 np.mean([read_out(recording, row, trial, end)[0] for trial in trials], axis=0)
                 for row in rows
