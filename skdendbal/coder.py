@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 from joblib import effective_n_jobs
-from scipy.sparse import csr_array, issparse
+from scipy.sparse import csr_array
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -21,7 +21,6 @@ from sklearn.utils import (
     check_array,
     check_random_state,
     check_scalar,
-    gen_batches,
 )
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -29,7 +28,17 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from . import network
 from ._defaults import auto_batch_size, auto_noise, auto_rate
 from ._diagnosis import EarlyStopping, count_silent, describe_failure, warn
-from ._parallel import OneBlasThread, as_kernel_array, threads, workers
+from ._parallel import OneBlasThread, threads, workers
+from ._rows import (
+    MAX_ROWS_AT_ONCE,
+    Moments,
+    blocks,
+    dtypes_to_keep,
+    find_exponent,
+    presentation_order,
+    rows_at_once,
+    take_rows,
+)
 from ._settling import Settling
 from ._timing import check_times
 from .recording import Recording
@@ -64,16 +73,14 @@ __all__ = ["DendriticBalanceCoder"]
 _MIN_PRESENTATIONS = 40_000  # of a fit with max_iter=None that does not stop early
 _HORIZON = 4000  # presentations over which the noise falls
 _DELAYED_HORIZON = 40_000  # the same, where spikes arrive late
-_MAX_CALLBACKS = 100  # during a fit whose blocks are shorter than _MAX_ROWS
-_MAX_ROWS = 1024  # converted to dense float64 at once
-_MAX_ENTRIES = 1 << 22  # of these rows
+_MAX_CALLBACKS = 100  # during a fit whose blocks are shorter than MAX_ROWS_AT_ONCE
 _MAX_FEATURES = 4096  # that have a neuron each with n_components=None
 _SHARES_PER_THREAD = 8  # of the rows to code, as threads are not equally quick
 _MIN_ROWS_PER_SHARE = 8
 _LAST_POINTS = 10  # of the loss curve, whose mean is the loss at the end
 _MAX_REFIT_ROWS = 10_000  # to which the decoder is fitted, or ten for each neuron
 _RIDGE = 1e-3  # penalty of this fit, relative to the mean square of codes
-_TINY = 1e-12  # for codes that are all zero, and rows that are all equal
+_TINY = 1e-12  # for codes that are all zero
 
 
 def _with_numpy_defaults(method):
@@ -468,7 +475,7 @@ class DendriticBalanceCoder(
             horizon = self.horizon or min(self._default_horizon(), n_samples * max_iter)
             settings = self._make_settings(n_features, horizon)
             random_state = check_random_state(self.random_state)
-            moments = _moments(X)
+            moments = Moments.of_rows(X)
             scale = self._find_scale(moments)
             state = network.initialise(settings, n_features, _draw_seed(random_state))
 
@@ -476,7 +483,7 @@ class DendriticBalanceCoder(
                 n_iter = math.ceil(state.n_presentations / n_samples)
                 return self._fitted(state.fork(), settings, scale, n_iter)
 
-            size = _rows_at_once(n_features)
+            size = rows_at_once(n_features)
             block = _block_size(n_samples * max_iter, settings.batch_size, size)
             n_blocks = math.ceil(n_samples * max_iter / block)
             context = self._init_callback_context(max_subtasks=n_blocks)
@@ -485,10 +492,10 @@ class DendriticBalanceCoder(
             order = random_state if self.shuffle else None
             stopping = EarlyStopping(state, settings, n_samples, self.tol, self.n_iter_no_change)
             with self._workers(settings, settings.batch_size) as apply:
-                for rows in _presentation_order(n_samples, max_iter, block, order):
+                for rows in presentation_order(n_samples, max_iter, block, order):
                     task = context.subcontext(task_name="presentations")
                     task.call_on_fit_task_begin(**about)
-                    network.learn(state, settings, _rows(X, rows), scale, apply=apply)
+                    network.learn(state, settings, take_rows(X, rows), scale, apply=apply)
                     end = task.call_on_fit_task_end(**about, reconstruction_attributes=attributes)
                     if end or stopping.is_due():
                         break
@@ -497,7 +504,7 @@ class DendriticBalanceCoder(
             if self.decoder == "refit":
                 self.components_ = self._refit_decoder(X)
             self._keep_settling()
-            spread, offset = _spread_of_scales(moments), _offset(moments)
+            spread, offset = moments.spread_of_scales, moments.offset
             failure = describe_failure(state, settings, self.loss_curve_, spread, offset)
             warn(failure)
         return self
@@ -548,9 +555,9 @@ class DendriticBalanceCoder(
             else:
                 settings = self._change_settings(horizon)
                 state, n_iter = self.network_.fork(), self.n_iter_ + 1
-            scale = self._find_scale(_moments(X)) if state.is_blank else self.scale_
+            scale = self._find_scale(Moments.of_rows(X)) if state.is_blank else self.scale_
             with self._workers(settings, min(settings.batch_size, X.shape[0])) as apply:
-                for _, rows in _blocks(X):
+                for _, rows in blocks(X):
                     network.learn(state, settings, rows, scale, apply=apply)
             has_learned = is_first or state.n_updates > self.n_steps_
             if has_learned:
@@ -656,7 +663,7 @@ class DendriticBalanceCoder(
         seed, settings = _draw_seed(check_random_state(random_state)), self._coding_settings()
         self._warn_if_untrained()
         spikes = []
-        for start, rows in _blocks(X):
+        for start, rows in blocks(X):
             spikes.append(
                 network.simulate(
                     self.network_, settings, rows, self.scale_, seed=seed, n_trials=n_trials
@@ -739,7 +746,7 @@ class DendriticBalanceCoder(
         if state is not None and not continuous:
             raise ValueError("state continues a stream of rows: set continuous=True, or leave it.")
         X, settings = self._validate(X), self._coding_settings()
-        rows = _rows(X, slice(None))
+        rows = take_rows(X, slice(None))
         fitted = network.intervene(  # its weights stay as they are
             self.network_, settings, len(rows),
             weights=weights, silenced=silenced, current=current, noise=noise,
@@ -801,14 +808,12 @@ class DendriticBalanceCoder(
         check_is_fitted(self)
         X = self._validate(X)
         codes = self._encode(X, self._find_settling())
-        exponent = max(_exponent(X), _exponent(self.components_))
+        exponent = max(find_exponent(X), find_exponent(self.components_))
         components = np.ldexp(self.components_, -exponent)
-        first = np.ldexp(_rows(X, slice(1)), -exponent)  # equal rows deviate by exactly zero
-        mean = sum((np.ldexp(x, -exponent) - first).sum(axis=0) for _, x in _blocks(X)) / len(
-            codes
-        )
+        first = np.ldexp(take_rows(X, slice(1)), -exponent)  # equal rows deviate by exactly zero
+        mean = sum((np.ldexp(x, -exponent) - first).sum(axis=0) for _, x in blocks(X)) / len(codes)
         sse, ss = 0.0, 0.0
-        for start, x in _blocks(X):
+        for start, x in blocks(X):
             x = np.ldexp(x, -exponent)
             errors, deviations = x - codes[start : start + len(x)] @ components, x - first - mean
             sse, ss = sse + np.vdot(errors, errors), ss + np.vdot(deviations, deviations)
@@ -845,7 +850,7 @@ class DendriticBalanceCoder(
         variance = max(self._scaled_noise_variance, _TINY)
         constant = -X.shape[1] * (math.log(2.0 * math.pi * variance) / 2.0 + math.log(self.scale_))
         result = np.empty(len(codes))
-        for start, x in _blocks(X):
+        for start, x in blocks(X):
             errors = x / self.scale_ - codes[start : start + len(x)] @ components
             result[start : start + len(x)] = (
                 constant - np.square(errors).sum(axis=1) / variance / 2
@@ -905,7 +910,7 @@ class DendriticBalanceCoder(
 
     def _validate(self, X, *, reset=False):
         if reset or not self._is_valid(X):
-            X = validate_data(self, X, accept_sparse="csr", dtype=_dtypes_to_keep(X), reset=reset)
+            X = validate_data(self, X, accept_sparse="csr", dtype=dtypes_to_keep(X), reset=reset)
         rule = self.learning_rule if reset else self.settings_.rule
         if _is_non_negative(rule) and X.min() < 0:
             raise ValueError(
@@ -921,7 +926,7 @@ class DendriticBalanceCoder(
             type(X) is np.ndarray
             and X.dtype in (np.float64, np.float32)
             and X.ndim == 2
-            and 0 < len(X) <= _MAX_ROWS  # so that memory stays flat
+            and 0 < len(X) <= MAX_ROWS_AT_ONCE  # so that memory stays flat
             and X.shape[1] == self.n_features_in_
             and not hasattr(self, "feature_names_in_")  # or a warning is due that X has none
             and np.isfinite(X).all()
@@ -1030,10 +1035,7 @@ class DendriticBalanceCoder(
     def _find_scale(self, moments):
         if self.input_scale != "auto":
             return float(self.input_scale)
-        *_, square, exponent = moments
-        with np.errstate(over="ignore"):
-            scale = float(np.ldexp(np.sqrt(square), exponent))
-        return min(scale, np.finfo(np.float64).max) if scale > 0.0 else 1.0
+        return moments.root_mean_squared_norm or 1.0
 
     def _warn_if_untrained(self):
         if self.n_steps_ == 0:
@@ -1067,7 +1069,7 @@ class DendriticBalanceCoder(
         self._warn_if_untrained()
 
         def encode_rows(start, stop):
-            rows = _rows(X, slice(start, stop))
+            rows = take_rows(X, slice(start, stop))
             out = np.empty((stop - start, n_components))
             network.encode(self.network_, settings, rows, self.scale_, seed=self.seed_, out=out)
             if settling is not None:
@@ -1075,7 +1077,7 @@ class DendriticBalanceCoder(
             codes[start:stop] = out
 
         n_jobs = min(effective_n_jobs(self.n_jobs), n_rows)
-        size = _rows_at_once(X.shape[1])
+        size = rows_at_once(X.shape[1])
         if n_jobs > 1:
             share = math.ceil(n_rows / n_jobs / _SHARES_PER_THREAD)
             size = min(size, max(_MIN_ROWS_PER_SHARE, share))
@@ -1092,7 +1094,7 @@ class DendriticBalanceCoder(
         n_components, n_features = self.components_.shape
         sum_zz = np.zeros((n_components, n_components))
         sum_zx = np.zeros((n_components, n_features))
-        for _, x in _blocks(X):
+        for _, x in blocks(X):
             codes = self._encode(x)
             sum_zz += codes.T @ codes
             sum_zx += codes.T @ (x / self.scale_)
@@ -1158,67 +1160,6 @@ def _atomic(estimator):
         raise
 
 
-def _exponent(X):
-    """Return e such that the squares of X / 2^e neither overflow nor vanish."""
-    return np.frexp(max(float(X.max()), -float(X.min())))[1]
-
-
-def _moments(X):
-    """Return means over the rows of X / 2^e, and the exponent e.
-
-    The means are those of the rows, of their squares by column, and of their squared norm.
-    """
-    exponent = _exponent(X)
-    total, squares, square = 0.0, 0.0, 0.0
-    for _, x in _blocks(X):
-        x = np.ldexp(x, -exponent)
-        total = total + x.sum(axis=0)
-        np.square(x, out=x)
-        squares, square = squares + x.sum(axis=0), square + x.sum()
-    n_rows = X.shape[0]
-    return total / n_rows, squares / n_rows, square / n_rows, exponent
-
-
-def _offset(moments):
-    """Return the norm of the mean row, in root mean squared deviations from it."""
-    mean, _, square, _ = moments
-    offset = np.vdot(mean, mean)
-    variance = square - offset
-    return math.sqrt(offset / variance) if variance > _TINY * offset else 0.0  # equal rows
-
-
-def _spread_of_scales(moments):
-    """Return the largest standard deviation of a column, relative to their median."""
-    mean, squares, *_ = moments
-    variances = squares - mean**2
-    variances = variances[variances > _TINY * squares]  # without constant columns
-    return math.sqrt(variances.max() / np.median(variances)) if len(variances) > 0 else 1.0
-
-
-def _rows_at_once(n_features):
-    """Return the number of rows that are converted to dense float64 at once."""
-    return max(1, min(_MAX_ROWS, _MAX_ENTRIES // n_features))
-
-
-def _rows(X, which):
-    """Return some rows as kernels take them: dense, float64."""
-    rows = X[which]
-    return as_kernel_array(rows.toarray() if issparse(rows) else rows)
-
-
-def _blocks(X):
-    """Yield the rows in blocks as kernels take them, each with the number of its first row."""
-    size = _rows_at_once(X.shape[1])
-    for start in range(0, X.shape[0], size):
-        yield start, _rows(X, slice(start, start + size))
-
-
-def _dtypes_to_keep(X):
-    """Return what the dtype of validated data may be; other kinds become float64 as a whole."""
-    is_array = isinstance(X, np.ndarray) or issparse(X)
-    return None if is_array and X.dtype.kind in "buif" else [np.float64, np.float32]
-
-
 def _code_dtype(X):
     return np.float32 if X.dtype == np.float32 else np.float64
 
@@ -1236,19 +1177,3 @@ def _block_size(n_presentations, batch_size, max_rows):
     """Return the number of rows to learn between callbacks: whole batches, up to `max_rows`."""
     n_batches = math.ceil(n_presentations / batch_size)
     return batch_size * max(1, min(max_rows // batch_size, math.ceil(n_batches / _MAX_CALLBACKS)))
-
-
-def _presentation_order(n_samples, n_iter, size, random_state):
-    """Yield row numbers of `n_iter` passes in blocks of `size`."""
-    waiting = np.empty(0, dtype=np.intp)
-    passes = iter(range(n_iter))
-    for block in gen_batches(n_samples * n_iter, size):
-        parts, n = [waiting], len(waiting)
-        while n < block.stop - block.start:
-            next(passes)
-            order = np.arange(n_samples)
-            parts.append(random_state.permutation(order) if random_state else order)
-            n += n_samples
-        rows = np.concatenate(parts)
-        yield rows[:size]
-        waiting = rows[size:]
