@@ -64,6 +64,7 @@ __all__ = [
 _SILENT_BIAS = -1e9  # with which a neuron does not spike, whatever its potential
 _RATE_WINDOW = 500  # presentations over which rates are averaged, if 5 % of the horizon is less
 _NOT_RECORDED = np.empty((0, 3), dtype=np.int64)
+#: Type of recorded spikes: `row`, `trial`, `time` in ms from the onset of the row, and `unit`.
 SPIKE = np.dtype(
     [("row", np.int64), ("trial", np.int64), ("time", np.float64), ("unit", np.int64)]
 )

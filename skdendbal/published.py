@@ -246,12 +246,14 @@ def _late(rule, n_waiting, n_stimuli):
     return (n_waiting, replace(rule, feedforward_rate=0.0)), (n_stimuli - n_waiting, rule)
 
 
-BARS = _compare(  # 8x8, against p
+#: Bars on 8x8 pixels, against their correlation p: dendritic and somatic balance.
+BARS = _compare(
     dendritic=_bars((1_000_000, _exact), n_components=16),
     somatic=_bars((1_000_000, _somatic), n_components=16),
 )
 _bars_small = partial(_bars, n_components=8)
-BARS_SMALL = _compare(  # 4x4, p 0.7
+#: Bars on 4x4 pixels with p = 0.7: the exact rule, the rules that learn it, somatic balance.
+BARS_SMALL = _compare(
     exact=_bars_small((1_000_000, _exact)),
     decay=_bars_small(*_late(_decay, 10_000, 1_000_000)),
     slow=_bars_small((1_000_000, _slow)),
@@ -262,6 +264,7 @@ BARS_SMALL = _compare(  # 4x4, p 0.7
 # rule. Feedforward weights of all learned dendritic rules wait, and start at 0.001: where they do
 # not by default, in the simultaneous rule, the script bars_small.py sets them.
 _slower = replace(_simultaneous, feedforward_rate=2e-5)
+#: `BARS_SMALL` with half as many stimuli, as in the reference simulation.
 BARS_SMALL_SHORT = _compare(
     exact=_bars_small((500_000, _exact)),
     decay=_bars_small(*_late(_decay, 5_000, 500_000)),
@@ -281,11 +284,13 @@ _unpruned = DendriticSlow(
     correlation_rate=0.9 * 1e-4,
     pruned=0.0,
 )
-PRUNING = {  # 4x4, p 0.6, by pruned fraction
+#: Bars on 4x4 pixels with p = 0.6: an experiment for every fraction of pruned dendritic weights.
+PRUNING = {
     fraction: _pruning((4_000, _unpruned), (396_000, replace(_unpruned, pruned=fraction)))
     for fraction in (0.0, 0.25, 0.5, 0.75, 0.9, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98)
 }
-PRUNING_SOMATIC = _pruning(  # its decoder rate differs, as published
+#: Somatic balance beside `PRUNING`; its decoder rate differs, as published.
+PRUNING_SOMATIC = _pruning(
     (400_000, Somatic(0.9 * 1e-4, feedforward_rate=0.9 * 1e-4, recurrent_rate=0.9 * 5e-4))
 )
 
@@ -297,7 +302,8 @@ _mnist_decay = DendriticDecay(3e-6, feedforward_rate=2e-6, recurrent_rate=6e-5, 
 _mnist_slow = DendriticSlow(5e-6, feedforward_rate=4e-7, average_rate=4e-5, recurrent_rate=4e-5)
 _mnist_simultaneous = DendriticSimultaneous(3e-6, feedforward_rate=2e-6, recurrent_rate=6e-6)
 _mnist_somatic = Somatic(5e-6, feedforward_rate=5e-6, recurrent_rate=1e-5)
-MNIST_VARIANTS = _compare(  # rates differ from rule to rule, as published
+#: Digits 0 to 2 of MNIST at 16x16 pixels: all rules. Rates differ between them, as published.
+MNIST_VARIANTS = _compare(
     exact=_variants((120_000, Dendritic(5e-6))),
     decay=_variants(*_late(_mnist_decay, 5_000, 120_000), rate=5.0, homeostasis_rate=3e-3),
     slow=_variants((120_000, _mnist_slow)),
@@ -317,11 +323,13 @@ _phases_decay = _one_after_the_other(
 )
 _phases_somatic = _one_after_the_other(Somatic(5e-6, feedforward_rate=4e-6, recurrent_rate=3e-5))
 _weights = partial(_mnist, rate=15.0, homeostasis_rate=7e-3)
+#: The same digits: what neurons learn with dendritic and with somatic balance.
 MNIST_WEIGHTS = _compare(
     decay=_weights(*_phases_decay, dt=0.1),
     somatic=_weights(*_phases_somatic, dt=0.1),
 )
-MNIST_DELAY = _compare(  # the somatic network starts with more noise, as published
+#: The same with a delay of 3 ms; the somatic network starts with more noise, as published.
+MNIST_DELAY = _compare(
     decay=_weights(*_phases_decay, dt=3.0),
     somatic=_weights(*_phases_somatic, dt=3.0, initial_variance=1.0, annealing_rate=4e-6),
 )
@@ -332,6 +340,7 @@ _scenes = partial(_experiment, n_components=200, rate=5.0, dt=0.1, variance=0.13
 _annealed_scenes = partial(
     _scenes, initial_variance=1.0, annealing_rate=7e-8, homeostasis_rate=(6e-3, 4e-3)
 )
+#: Whitened natural scenes: dendritic and somatic balance.
 SCENES = _compare(
     dendritic=_annealed_scenes((200_000, Dendritic(4e-5)), (1_300_000, Dendritic(3e-5))),
     somatic=_annealed_scenes(
@@ -339,7 +348,8 @@ SCENES = _compare(
         (1_300_000, Somatic(3e-5, feedforward_rate=3e-5, recurrent_rate=7e-5)),
     ),
 )
-SCENES_RATE = {  # neurons and their rate in Hz, one spike per ms in all
+#: Numbers of neurons and their rate in Hz for `SCENES`: one spike per ms in all.
+SCENES_RATE = {
     200: 5.0,
     133: 7.5,
     100: 10.0,
@@ -350,13 +360,15 @@ SCENES_RATE = {  # neurons and their rate in Hz, one spike per ms in all
     44: 22.5,
     40: 25.0,
 }
-# Steps dt (the delay of inhibition), noise sigma_inf^2 and firing rates of the delay experiment.
+#: Steps dt in ms, the delays of inhibition, for `SCENES`.
 SCENES_DELAYS = (0.1, 0.125, 0.15, 0.175, 0.2, 0.225, 0.25, 0.275, 0.3)
 SCENES_DELAYS += (0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
+#: Noise sigma_inf^2 that is combined with each of `SCENES_DELAYS`.
 SCENES_DELAY_VARIANCES = (0.13, 0.15, 0.2, 0.3)
+#: Target rates in Hz that are combined with each of `SCENES_DELAYS`.
 SCENES_DELAY_RATES = (5.0, 1.5)
 
-# A control: feedforward and recurrent weights stand still, biases and decoder are relearned.
+#: A control: feedforward and recurrent weights stand still, biases and decoder are relearned.
 CORRELATIONS = _scenes(
     (20_000, Somatic(5e-4, feedforward_rate=0.0, recurrent_rate=0.0)), homeostasis_rate=5e-4
 )
@@ -373,7 +385,8 @@ _speech = partial(
     fading=1.0,
     homeostasis_rate=1.4e-2,
 )
-SPEECH = _compare(  # published with and without one spike a step: see Experiment.with_neuron
+#: Whitened speech; published with and without one spike a step, see `Experiment.with_neuron`.
+SPEECH = _compare(
     dendritic=_speech((1_000_000, Dendritic(2.1e-4)), dt=0.05),
     somatic=_speech(
         (1_000_000, Somatic(2.1e-4, feedforward_rate=2.1e-4, recurrent_rate=5.6e-4)),
@@ -384,6 +397,7 @@ SPEECH = _compare(  # published with and without one spike a step: see Experimen
 # The published dendritic network learns a somatic W beside dF_j = eta_F z_j (x - F^T z): a rule
 # of speech.py, with the rates of "somatic". The exact rule has that dF too, but W = -F D.
 _unwhitened = partial(_speech, dt=0.5, self_inhibition=0.5)
+#: Speech that is not whitened: a rule for such input beside exact balance.
 SPEECH_UNWHITENED = _compare(
     dendritic=_unwhitened((1_000_000, Dendritic(4.9e-5))),
     somatic=_unwhitened(

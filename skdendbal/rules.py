@@ -447,6 +447,7 @@ class SomaticUnwhitened(Somatic):
         feedforward += rate * (batch.sum_xz - 0.1 * limit) / (1.0 + 0.1 * rate * size)
 
 
+#: The rules by the names that an estimator takes.
 RULES = {
     "dendritic": Dendritic,
     "dendritic-decay": DendriticDecay,

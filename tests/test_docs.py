@@ -15,7 +15,8 @@ from numpydoc.validate import validate
 
 import skdendbal
 
-PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
+ROOT = Path(__file__).parents[1]
+PYPROJECT = ROOT / "pyproject.toml"
 
 
 def public_modules():
@@ -83,3 +84,10 @@ def test_docstring(name):
     accepted = set(config["checks"]) - {"all"}
     errors = [error for error in validate(name)["errors"] if error[0] not in accepted]
     assert errors == []
+
+
+def test_api_reference_lists_every_module():
+    listed = re.findall(r"^   (skdendbal[.\w]*)$", (ROOT / "docs/api/index.rst").read_text(), re.M)
+    modules = {module.__name__ for module in public_modules()}
+    modules.remove("skdendbal.coder")  # its one name is that of the package
+    assert set(listed) == modules | {"skdendbal.DendriticBalanceCoder"}
