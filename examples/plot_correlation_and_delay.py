@@ -8,8 +8,8 @@ which input is unexplained. The difference shows where neurons have to fire toge
 inhibition is late.
 
 The images are two bars on 8 by 8 pixels. With probability *p*, they are the horizontal and the
-vertical bar of one index. The settings are those published, but with a hundredth of the stimuli and
-in batches of eight. At the defaults of the coder both kinds of balance are alike on bars; see
+vertical bar of one index. The settings are those published, but with a hundredth of the stimuli
+and in batches of eight. At the defaults of the coder both kinds of balance are alike on bars; see
 :doc:`/differences`.
 """
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from skdendbal import DendriticBalanceCoder, published
 from skdendbal.datasets import make_bars
+from skdendbal.display import RULE_COLOURS
 
 
 def unexplained(balance, correlation, **changes):
@@ -36,15 +37,15 @@ def unexplained(balance, correlation, **changes):
 
 correlations = [0.0, 0.25, 0.5, 0.75, 1.0]
 figure, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")
-for balance, colour in (("dendritic", "C0"), ("somatic", "C3")):
+for balance in ("dendritic", "somatic"):
     results = [unexplained(balance, p) for p in correlations]
-    ax.plot(correlations, results, "o-", color=colour, label=f"{balance} balance")
+    ax.plot(correlations, results, "o-", color=RULE_COLOURS[balance], label=f"{balance} balance")
 ax.set(xlabel="correlation p", ylabel="unexplained variance", ylim=(0, None))
 ax.legend()
 
 # %%
-# At p = 1, pairs of bars are the parts, and both networks find them. In between, neurons for single
-# bars have to fire together, and somatic balance suffers.
+# At p = 1, pairs of bars are the parts, and both networks find them. In between, neurons for
+# single bars have to fire together, and somatic balance suffers.
 #
 # Late inhibition
 # ---------------
@@ -52,9 +53,9 @@ ax.legend()
 # somatic balance gets worse.
 delays = [1.0, 2.0, 3.0, 5.0]
 figure, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")
-for balance, colour in (("dendritic", "C0"), ("somatic", "C3")):
+for balance in ("dendritic", "somatic"):
     results = [unexplained(balance, 0.5, delay=delay) for delay in delays]
-    ax.plot(delays, results, "o-", color=colour, label=f"{balance} balance")
+    ax.plot(delays, results, "o-", color=RULE_COLOURS[balance], label=f"{balance} balance")
 ax.set(xlabel="delay (ms)", ylabel="unexplained variance", ylim=(0, None))
 ax.legend()
 plt.show()

@@ -59,5 +59,5 @@ plt.show()
 
 # %%
 # Orthogonal matching pursuit may use negative entries, which the other codes here may not, and so
-# explains most. The :doc:`benchmarks </benchmarks/README>` have these curves for nine data sets, with
-# the dictionary of each coder at its best penalty, and with times.
+# explains most. The :doc:`benchmarks </benchmarks/README>` have these curves for nine data sets,
+# with the dictionary of each coder at its best penalty, and with times.

@@ -2,8 +2,8 @@
 A stream that drifts
 ====================
 
-``partial_fit`` learns from a stream, a few rows at a time, and keeps learning when the data change.
-Here the stream shows the digits 0 to 4 first, and then only 5 to 9.
+``partial_fit`` learns from a stream, a few rows at a time, and goes on learning when the data
+change. Here the stream shows the digits 0 to 4 first, and then only 5 to 9.
 """
 
 # %%
@@ -37,19 +37,21 @@ ax.legend(loc="lower right")
 
 # %%
 # What the neurons stand for
-# --------------------------
-# Just before the change, and at the end. Neurons keep their places in these pictures. Many have moved on
-# to the new digits; strokes that both kinds of digits share stay.
+# -------------------------- Just before the change, and at the end. Neurons keep their places in
+# these pictures. Many have moved on to the new digits; strokes that both kinds of digits share
+# stay.
 figure, axes = plt.subplots(1, 2, figsize=(8, 4.2), layout="constrained")
-for ax, components, title in zip(axes, (snapshots[15], snapshots[-1]), ("before", "after")):
+for ax, components, title in zip(
+    axes, (snapshots[15], snapshots[-1]), ("before", "after"), strict=True
+):
     DictionaryDisplay(components).plot(ax, vmin=0)
     ax.set_title(title)
 
 # %%
 # When to notice
-# --------------
-# ``score_samples`` gives the log-likelihood of every row, so a drift shows at once, before anything has
-# been learned from it: a coder that knows only the digits 0 to 4 finds the others unlikely.
+# -------------- ``score_samples`` gives the log-likelihood of every row, so a drift shows at once,
+# before anything has been learned from it: a coder that knows only the digits 0 to 4 finds the
+# others unlikely.
 coder = DendriticBalanceCoder(n_components=36, random_state=0).fit(low)
 figure, ax = plt.subplots(figsize=(7, 2.8), layout="constrained")
 ax.hist([coder.score_samples(low), coder.score_samples(high)], bins=40, histtype="step",

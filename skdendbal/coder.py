@@ -28,6 +28,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from . import network
 from ._defaults import auto_batch_size, auto_noise, auto_rate
 from ._diagnosis import EarlyStopping, count_silent, describe_failure, warn
+from ._documentation import DocumentationLinkMixin
 from ._parallel import OneBlasThread, threads, workers
 from ._rows import (
     MAX_ROWS_AT_ONCE,
@@ -95,7 +96,11 @@ def _with_numpy_defaults(method):
 
 
 class DendriticBalanceCoder(
-    ClassNamePrefixFeaturesOutMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator
+    ClassNamePrefixFeaturesOutMixin,
+    CallbackSupportMixin,
+    DocumentationLinkMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     """Sparse non-negative codes from a spiking network with dendritic balance.
 

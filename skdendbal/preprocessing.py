@@ -10,10 +10,12 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
+from ._documentation import DocumentationLinkMixin
+
 __all__ = ["OnOffSplitter"]
 
 
-class OnOffSplitter(TransformerMixin, BaseEstimator):
+class OnOffSplitter(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
     """Split signed features into non-negative ON and OFF channels.
 
     Like the ON and OFF cells of the retina, one channel responds to positive values and the

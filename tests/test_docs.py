@@ -3,7 +3,6 @@
 import ast
 import importlib
 import inspect
-import operator
 import pkgutil
 import re
 import tomllib
@@ -50,15 +49,9 @@ def test_what_is_not_public_begins_with_an_underscore(module):
     assert {name for name in names if not name.startswith("_")} <= set(module.__all__)
 
 
-def find(name):
-    """The object of a dotted name."""
-    module, _, path = name.removeprefix("skdendbal.").partition(".")
-    return operator.attrgetter(path)(importlib.import_module(f"skdendbal.{module}"))
-
-
 @pytest.mark.parametrize("name", sorted(public_objects()))
 def test_documented_defaults_are_those_of_the_signature(name):
-    value = find(name)
+    value = pkgutil.resolve_name(name)
     parameters = inspect.signature(value).parameters.values()
     defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
     documented = {}
@@ -91,3 +84,23 @@ def test_api_reference_lists_every_module():
     modules = {module.__name__ for module in public_modules()}
     modules.remove("skdendbal.coder")  # its one name is that of the package
     assert set(listed) == modules | {"skdendbal.DendriticBalanceCoder"}
+
+
+def test_links_of_the_readme_and_of_estimators_lead_to_pages_of_the_site():
+    urls = tomllib.loads(PYPROJECT.read_text())["project"]["urls"]
+    estimators = [skdendbal.DendriticBalanceCoder(), skdendbal.preprocessing.OnOffSplitter()]
+    links = [estimator._get_doc_link() for estimator in estimators]
+    links += re.findall(r"\]\((.*?)\)", (ROOT / "README.md").read_text())
+    repository = urls["Repository"] + "/blob/main/"
+    raw = repository.replace("github.com", "raw.githubusercontent.com").replace("/blob", "")
+    for link in links:
+        if link.startswith(urls["Documentation"]):
+            page = link.removeprefix(urls["Documentation"] + "/").removesuffix(".html")
+            if page.startswith("api/generated/"):
+                pkgutil.resolve_name(page.removeprefix("api/generated/"))
+            elif page != "auto_examples/index":
+                assert list(ROOT.glob(f"docs/{page}.[mr][ds]*")), link
+        elif link.startswith((repository, raw)):
+            assert (ROOT / link.removeprefix(repository).removeprefix(raw)).exists(), link
+        else:
+            assert link.startswith("https://doi.org/")

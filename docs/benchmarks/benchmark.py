@@ -219,7 +219,7 @@ class Report:
         self.parts = [f"## {title}", text, f"`{options.command}`"]
 
     def table(self, title, rows, note=""):
-        """Print a list of dicts, whose keys are the columns, and add it to the section."""
+        """Print a list of dicts, whose keys are the columns, and add it to the section, folded."""
         columns = list(rows[0])
         cells = [[number(row[column]) for column in columns] for row in rows]
         table = Table(title=title, caption=note, box=box.SIMPLE)
@@ -231,7 +231,8 @@ class Report:
         console.print(table)
         lines = [columns, ["---" if left else "---:" for left in words], *cells]
         text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        self.parts += [f"**{title}**", text] + [note] * bool(note)
+        self.parts += [f"<details><summary>{title}</summary>", text, *[note] * bool(note)]
+        self.parts.append("</details>")
 
     def raw(self, name, rows):
         """Write a list of dicts to a CSV file."""

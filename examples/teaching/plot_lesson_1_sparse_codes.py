@@ -4,10 +4,10 @@ Lesson 1: Sparse codes
 
 *You will see how few neurons it takes to represent an image, and what is traded for sparseness.*
 
-A population of neurons can represent an image by the activity of all its members, or by that of very
-few. The cortex seems to prefer few: in natural scenes, most neurons are silent most of the time. Such
-a *sparse code* saves spikes, and it makes things explicit: each active neuron says that one part is
-there.
+A population of neurons can represent an image by the activity of all its members, or by that of
+very few. The cortex seems to prefer few: in natural scenes, most neurons are silent most of the
+time. Such a *sparse code* saves spikes, and it makes things explicit: each active neuron says that
+one part is there.
 
 We let a network of 64 spiking neurons look at handwritten digits.
 """
@@ -25,9 +25,9 @@ codes = coder.transform(X)
 
 # %%
 # From a code to an image
-# -----------------------
-# A code holds the firing rate of every neuron. Each neuron stands for an image, its row of
-# ``components_``. The digit is read out as the sum of these images, each times the rate of its neuron.
+# ----------------------- A code holds the firing rate of every neuron. Each neuron stands for an
+# image, its row of ``components_``. The digit is read out as the sum of these images, each times
+# the rate of its neuron.
 k = 5
 strongest = np.argsort(-codes[k])[:6]
 figure, axes = plt.subplots(1, 8, figsize=(9, 1.8), layout="constrained")
@@ -54,9 +54,8 @@ print(f"and together they explain {100 * coder.score(X):.0f} % of the variance."
 
 # %%
 # The price of sparseness
-# -----------------------
-# The target firing rate sets how many spikes a code may use. With fewer spikes, the code is sparser
-# and the digit is read less well.
+# ----------------------- The target firing rate sets how many spikes a code may use. With fewer
+# spikes, the code is sparser and the digit is read less well.
 rates = [2, 5, 12, 25, 40]  # Hz
 active, explained = [], []
 for rate in rates:
@@ -72,22 +71,23 @@ ax.set(xlabel="active neurons for a digit", ylabel="explained variance")
 # %%
 # Exercises
 # ---------
-# 1. Silence the neuron that is most active for a digit: set its rate in the code to zero, and look at
-#    the reconstruction. What is missing? Then let the network itself go without this neuron, by
-#    ``coder.record(X[k:k + 1], silenced=[unit])``, and look at ``reconstructions()[-1]``. Why is this one
-#    better?
-# 2. Show single images of the dictionary with ``DictionaryDisplay.from_estimator(coder)``. Which neurons
-#    stand for whole digits, which for strokes? Fit networks of 16 and of 144 neurons and compare.
-# 3. How much time does the network need? Draw ``coder.score(X)`` against ``transform_time`` from 1 to
-#    100 ms, with ``coder.set_params(transform_time=...)``; there is no need to fit again.
-# 4. Compare with principal components: ``sklearn.decomposition.PCA(20)``. How many of them are active for
-#    a digit, and what do they look like?
+# 1. Silence the neuron that is most active for a digit: set its rate in the code to zero, and look
+#    at the reconstruction. What is missing? Then let the network itself go without this neuron, by
+#    ``coder.record(X[k:k + 1], silenced=[unit])``, and look at ``reconstructions()[-1]``. Why is
+#    this one better?
+# 2. Show single images of the dictionary with ``DictionaryDisplay.from_estimator(coder)``. Which
+#    neurons stand for whole digits, which for strokes? Fit networks of 16 and of 144 neurons and
+#    compare.
+# 3. How much time does the network need? Draw ``coder.score(X)`` against ``transform_time`` from 1
+#    to 100 ms, with ``coder.set_params(transform_time=...)``; there is no need to fit again.
+# 4. Compare with principal components: ``sklearn.decomposition.PCA(20)``. How many of them are
+#    active for a digit, and what do they look like?
 #
 # .. dropdown:: Solution of exercise 1
 #
-#    Without its strongest neuron, the *code* lacks a part of the digit. The *network* has other neurons:
-#    as soon as one is missing, the part that it would have explained is left in the potentials of others,
-#    which then fire.
+#    Without its strongest neuron, the *code* lacks a part of the digit. The *network* has other
+#    neurons: as soon as one is missing, the part that it would have explained is left in the
+#    potentials of others, which then fire.
 unit = strongest[0]
 without = codes[k].copy()
 without[unit] = 0.0

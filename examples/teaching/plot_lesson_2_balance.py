@@ -4,10 +4,10 @@ Lesson 2: Balance and prediction error
 
 *You will see that a balanced potential is a prediction error, and how neurons learn from it.*
 
-Cortical neurons receive strong excitation and strong inhibition that nearly cancel. Why spend so many
-spikes on nothing? One answer: what is left after cancellation is the news. If the recurrent input of a
-neuron predicts its feedforward input, its potential is the part that the network has not yet
-explained.
+Cortical neurons receive strong excitation and strong inhibition that nearly cancel. Why spend so
+many spikes on nothing? One answer: what is left after cancellation is the news. If the recurrent
+input of a neuron predicts its feedforward input, its potential is the part that the network has
+not yet explained.
 """
 
 # %%
@@ -33,9 +33,9 @@ BalanceDisplay.from_recording(recording, unit).figure_.set_size_inches(8, 3)
 #
 # .. math:: u_j = \sum_i F_{ji} (x - D z)_i = (F x)_j - (F D z)_j ,
 #
-# the feedforward current (orange) plus the recurrent current (blue): the coding error, seen through
-# the weights of the neuron. A neuron spikes when its potential is high, that is, when its spike would
-# reduce the error.
+# the feedforward current (orange) plus the recurrent current (blue): the coding error, seen
+# through the weights of the neuron. A neuron spikes when its potential is high, that is, when its
+# spike would reduce the error.
 error = recording.inputs() - recording.reconstructions()
 F = coder.network_.decoder.T  # with exact balance
 potential = error @ F[unit]
@@ -43,11 +43,11 @@ print("same potential:", np.allclose(potential, recording.potentials(units=[unit
 
 # %%
 # Prediction errors in compartments
-# ---------------------------------
-# The sum over *i* can be balanced as a whole, in the soma, or term by term, in a dendritic compartment
-# for every input. With *dendritic* balance, compartment *i* holds :math:`F_{ji} (x - D z)_i`: the error
-# of its own input, right at the synapse whose weight could reduce it. The plasticity
-# :math:`\Delta F_{ji} \propto z_j (x - F^T z)_i` needs nothing that the synapse does not see.
+# --------------------------------- The sum over *i* can be balanced as a whole, in the soma, or
+# term by term, in a dendritic compartment for every input. With *dendritic* balance, compartment
+# *i* holds :math:`F_{ji} (x - D z)_i`: the error of its own input, right at the synapse whose
+# weight could reduce it. The plasticity :math:`\Delta F_{ji} \propto z_j (x - F^T z)_i` needs
+# nothing that the synapse does not see.
 feedforward, recurrent = recording.dendritic_currents(unit)
 figure, axes = plt.subplots(1, 4, figsize=(9, 2.6), layout="constrained")
 images = [
@@ -80,19 +80,19 @@ ax.legend()
 # ---------
 # 1. Which of the 64 compartments of a neuron is balanced best? Correlate the feedforward and the
 #    recurrent current of each over the first 10 ms.
-# 2. Add a constant current to one neuron: ``current`` of ``coder.record`` takes one number for each
-#    neuron, for example 0.05 for ``unit``. What do the other neurons do? What happens to the
+# 2. Add a constant current to one neuron: ``current`` of ``coder.record`` takes one number for
+#    each neuron, for example 0.05 for ``unit``. What do the other neurons do? What happens to the
 #    reconstruction?
-# 3. Raise the noise, ``coder.record(..., noise=0.2)``. Which gets worse first, the balance of the soma or
-#    the reconstruction?
-# 4. Show the network two digits in turn, as a stream: ``coder.record(X[[0, 1, 0, 1]], continuous=True)``.
-#    How long does the old digit linger in the reconstruction?
+# 3. Raise the noise, ``coder.record(..., noise=0.2)``. Which gets worse first, the balance of the
+#    soma or the reconstruction?
+# 4. Show the network two digits in turn, as a stream: ``coder.record(X[[0, 1, 0, 1]],
+#    continuous=True)``. How long does the old digit linger in the reconstruction?
 #
 # .. dropdown:: Solution of exercise 2
 #
-#    The neuron fires more than it should, and so its image is too strong in the reconstruction. Neurons
-#    with similar images receive more inhibition and fall silent: the network corrects most of the
-#    mistake.
+#    The neuron fires more than it should, and so its image is too strong in the reconstruction.
+#    Neurons with similar images receive more inhibition and fall silent: the network corrects most
+#    of the mistake.
 current = np.zeros(64)
 current[unit] = 0.05
 driven = coder.record(X[:1], current=current, random_state=0)
