@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from docutils.utils.math.latex2mathml import tex2mathml
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401  names of the gallery
 
 import skdendbal
 
@@ -109,7 +110,13 @@ def write_formula(translator, node):
     raise nodes.SkipNode
 
 
+def close_code_blocks(app, docname, source):
+    """Remove the empty line that ends a block of examples: only doctest needs it."""
+    source[0] = re.sub(r"\n\n```$", "\n```", source[0], flags=re.MULTILINE)
+
+
 def setup(app):
     """Register what is the site's own."""
+    app.connect("source-read", close_code_blocks)
     app.connect("missing-reference", link_other_project)
     app.add_html_math_renderer("mathml", (write_formula, None), (write_formula, None))

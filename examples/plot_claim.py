@@ -130,10 +130,9 @@ console.print(table)
 # How much more stays unexplained
 # -------------------------------
 # On a logarithmic scale, equal ratios of unexplained variance are equal distances; each line joins
-# the results of one split. Somatic balance leaves 1.5 times as much variance of the correlated
-# data unexplained as dendritic balance does, and 1.1 times as much of the decorrelated copy; in EV
-# these are differences of 0.02 and 0.03. Somatic balance also learns more slowly: more
-# presentations close part of the gap.
+# the results of one split. Somatic balance leaves 1.17 times as much variance of the correlated
+# data unexplained as dendritic balance does, and 1.08 times as much of the decorrelated copy; in
+# EV these are differences of 0.005 and 0.015.
 figure, axes = plt.subplots(1, 2, figsize=(7, 4), sharey=True, layout="constrained")
 for data, ax in zip(DATA, axes, strict=True):
     for name, colour in (("EV", "C0"), ("EV linear", "C1")):

@@ -82,12 +82,13 @@ ax.set(xlabel="active neurons for a digit", ylabel="explained variance")
 #    to 100 ms, with ``coder.set_params(transform_time=...)``; there is no need to fit again.
 # 4. Compare with principal components: ``sklearn.decomposition.PCA(20)``. How many of them are
 #    active for a digit, and what do they look like?
-#
-# .. dropdown:: Solution of exercise 1
-#
-#    Without its strongest neuron, the *code* lacks a part of the digit. The *network* has other
-#    neurons: as soon as one is missing, the part that it would have explained is left in the
-#    potentials of others, which then fire.
+
+# %%
+# Solution of exercise 1
+# ----------------------
+# Without its strongest neuron, the *code* lacks a part of the digit. The *network* has other
+# neurons: as soon as one is missing, the part that it would have explained is left in the
+# potentials of others, which then fire.
 unit = strongest[0]
 without = codes[k].copy()
 without[unit] = 0.0

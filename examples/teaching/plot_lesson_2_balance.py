@@ -87,12 +87,13 @@ ax.legend()
 #    soma or the reconstruction?
 # 4. Show the network two digits in turn, as a stream: ``coder.record(X[[0, 1, 0, 1]],
 #    continuous=True)``. How long does the old digit linger in the reconstruction?
-#
-# .. dropdown:: Solution of exercise 2
-#
-#    The neuron fires more than it should, and so its image is too strong in the reconstruction.
-#    Neurons with similar images receive more inhibition and fall silent: the network corrects most
-#    of the mistake.
+
+# %%
+# Solution of exercise 2
+# ----------------------
+# The neuron fires more than it should, and so its image is too strong in the reconstruction.
+# Neurons with similar images receive more inhibition and fall silent: the network corrects most
+# of the mistake.
 current = np.zeros(64)
 current[unit] = 0.05
 driven = coder.record(X[:1], current=current, random_state=0)

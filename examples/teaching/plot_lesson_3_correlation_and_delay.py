@@ -78,12 +78,13 @@ ax.legend()
 # 4. Measure correlations between neurons: record 200 test images, sample the traces by
 #    ``recording.traces(row)``, and use :func:`skdendbal.metrics.trace_correlations`. For which
 #    pairs are they large?
-#
-# .. dropdown:: Solution of exercise 1
-#
-#    At p = 1 nothing distinguishes the two bars of a pair, so the pair is the part. There are
-#    eight pairs, which never correlate with each other beyond chance, and somatic balance does as
-#    well as dendritic balance.
+
+# %%
+# Solution of exercise 1
+# ----------------------
+# At p = 1 nothing distinguishes the two bars of a pair, so the pair is the part. There are
+# eight pairs, which never correlate with each other beyond chance, and somatic balance does as
+# well as dendritic balance.
 test = make_bars(1000, 8, 1.0, random_state=1)
 figure, axes = plt.subplots(1, 2, figsize=(7, 3.8), layout="constrained")
 for balance, ax in zip(("dendritic", "somatic"), axes, strict=True):
