@@ -31,9 +31,9 @@ PAGES = {
         "startup",
         "where_time_goes",
     ),
-    "studies": ("evaluation", "accuracy", "tables", "defaults", "differences"),
+    "studies": ("evaluation", "parts", "accuracy", "tables", "defaults", "differences", "lanes"),
 }
-WITHOUT_DATA = ("tables", "growth", "startup", "differences")
+WITHOUT_DATA = ("tables", "growth", "startup", "differences", "parts", "lanes")
 
 
 def join(page, scripts):
