@@ -64,6 +64,7 @@ sphinx_gallery_conf = {
     "matplotlib_animations": (True, "jshtml"),
     "remove_config_comments": True,
     "show_memory": False,
+    "capture_repr": (),
 }
 
 # Looks

@@ -25,13 +25,15 @@ BalanceDisplay.from_recording(recording, unit, compartment=pixel).figure_.set_si
 
 # %%
 # The soma adds up its compartments
-# --------------------------------- The soma is balanced, too, since all of its compartments are.
+# ---------------------------------
+# The soma is balanced, too, since all of its compartments are.
 # The neuron spikes when enough of the digit remains unexplained in the pixels that it stands for.
 BalanceDisplay.from_recording(recording, unit).figure_.set_size_inches(8, 3)
 
 # %%
 # The potential is the prediction error
-# ------------------------------------- With exact balance, the potential of the compartment of
+# -------------------------------------
+# With exact balance, the potential of the compartment of
 # input i on neuron j is :math:`u_{ji} = F_{ji} (x - D z)_i`: the weight times the error with which
 # the network's own decoder :math:`D` reads the input :math:`x` from the spike traces :math:`z`.
 # Nobody computes this error and sends it to the synapse; it is there, as a voltage.

@@ -16,8 +16,14 @@ each of five splits into training and test data. EV is the variance of the test 
 explain through the network's own read-out, and EV linear the variance that they explain through a
 read-out fitted to the training data by least squares. The table also gives the mean firing rate
 (Hz) and the number of active entries of a code.
+
+.. figure:: /images/claim.png
+   :alt: Lines from dendritic to somatic balance for correlated and for decorrelated data
+
+   The figure of this example, from an earlier run.
 """
 
+# sphinx_gallery_thumbnail_path = "images/claim.png"
 # %%
 import argparse
 import csv

@@ -37,7 +37,8 @@ for ax, image, name in zip(
 
 # %%
 # What was learned
-# ---------------- The neurons stand for edges of all orientations. The mean of a patch was
+# ----------------
+# The neurons stand for edges of all orientations. The mean of a patch was
 # subtracted before and added again after, since it is large and no edge.
 display = DictionaryDisplay.from_estimator(coder)
 display.ax_.set_title(f"{(codes > 0).sum(axis=1).mean():.1f} of 100 neurons are active in a patch")

@@ -14,8 +14,14 @@ The table gives the accuracy on held-out digits (mean and standard deviation ove
 variance of the held-out digits that the codes explain through their own read-out (EV), the number
 of active entries of a code, the seconds to fit the coder, and the microseconds to code one digit.
 The time to compile the network's kernels, once on a machine, is not included.
+
+.. figure:: /images/digits_dictionary.png
+   :alt: Images of 64 neurons
+
+   What the neurons of the coder stand for, from an earlier run.
 """
 
+# sphinx_gallery_thumbnail_path = "images/digits_dictionary.png"
 # %%
 import argparse
 import time
@@ -130,6 +136,16 @@ for name, rows in figures.items():
 console.print(table)
 
 # %%
+# On a machine with two cores it printed ::
+#
+#     features                      accuracy      EV   active   fit s   us/digit
+#     DendriticBalanceCoder    0.981 +- 0.003   0.927     18.9    2.28         53
+#     balanced codes, 5 ms     0.970 +- 0.004   0.897      8.3    2.26          9
+#     DictionaryLearning 0.1   0.977 +- 0.006   0.919     17.5    4.63        173
+#     DictionaryLearning 0.3   0.982 +- 0.009   0.829      8.5    3.86        138
+#     PCA                      0.963 +- 0.007   0.964     32.0    0.00          1
+#     raw pixels               0.969 +- 0.009   1.000     32.7    0.00          0
+#
 # What the network has learned
 # ----------------------------
 # Every neuron stands for an image: its row of ``components_``.

@@ -27,7 +27,8 @@ DictionaryDisplay.from_estimator(coder, ax=axes[1], vmin=0).ax_.set_title("what 
 
 # %%
 # Beside other decompositions
-# --------------------------- Recovery is the mean similarity of true parts and the components
+# ---------------------------
+# Recovery is the mean similarity of true parts and the components
 # assigned to them; 1 is perfect. Non-negative matrix factorisation finds the bars, too. Principal
 # components do not, since they mix parts and cancel them.
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")

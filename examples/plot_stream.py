@@ -37,7 +37,8 @@ ax.legend(loc="lower right")
 
 # %%
 # What the neurons stand for
-# -------------------------- Just before the change, and at the end. Neurons keep their places in
+# --------------------------
+# Just before the change, and at the end. Neurons keep their places in
 # these pictures. Many have moved on to the new digits; strokes that both kinds of digits share
 # stay.
 figure, axes = plt.subplots(1, 2, figsize=(8, 4.2), layout="constrained")
@@ -49,7 +50,8 @@ for ax, components, title in zip(
 
 # %%
 # When to notice
-# -------------- ``score_samples`` gives the log-likelihood of every row, so a drift shows at once,
+# --------------
+# ``score_samples`` gives the log-likelihood of every row, so a drift shows at once,
 # before anything has been learned from it: a coder that knows only the digits 0 to 4 finds the
 # others unlikely.
 coder = DendriticBalanceCoder(n_components=36, random_state=0).fit(low)

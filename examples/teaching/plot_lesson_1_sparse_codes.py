@@ -25,7 +25,8 @@ codes = coder.transform(X)
 
 # %%
 # From a code to an image
-# ----------------------- A code holds the firing rate of every neuron. Each neuron stands for an
+# -----------------------
+# A code holds the firing rate of every neuron. Each neuron stands for an
 # image, its row of ``components_``. The digit is read out as the sum of these images, each times
 # the rate of its neuron.
 k = 5
@@ -54,7 +55,8 @@ print(f"and together they explain {100 * coder.score(X):.0f} % of the variance."
 
 # %%
 # The price of sparseness
-# ----------------------- The target firing rate sets how many spikes a code may use. With fewer
+# -----------------------
+# The target firing rate sets how many spikes a code may use. With fewer
 # spikes, the code is sparser and the digit is read less well.
 rates = [2, 5, 12, 25, 40]  # Hz
 active, explained = [], []

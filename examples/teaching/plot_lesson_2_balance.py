@@ -33,7 +33,7 @@ BalanceDisplay.from_recording(recording, unit).figure_.set_size_inches(8, 3)
 #
 # .. math:: u_j = \sum_i F_{ji} (x - D z)_i = (F x)_j - (F D z)_j ,
 #
-# the feedforward current (orange) plus the recurrent current (blue): the coding error, seen
+# the feedforward current plus the recurrent current: the coding error, seen
 # through the weights of the neuron. A neuron spikes when its potential is high, that is, when its
 # spike would reduce the error.
 error = recording.inputs() - recording.reconstructions()
@@ -43,7 +43,8 @@ print("same potential:", np.allclose(potential, recording.potentials(units=[unit
 
 # %%
 # Prediction errors in compartments
-# --------------------------------- The sum over *i* can be balanced as a whole, in the soma, or
+# ---------------------------------
+# The sum over *i* can be balanced as a whole, in the soma, or
 # term by term, in a dendritic compartment for every input. With *dendritic* balance, compartment
 # *i* holds :math:`F_{ji} (x - D z)_i`: the error of its own input, right at the synapse whose
 # weight could reduce it. The plasticity :math:`\Delta F_{ji} \propto z_j (x - F^T z)_i` needs

@@ -29,7 +29,8 @@ for ax, p in zip(axes, (0.0, 0.9), strict=True):
 
 # %%
 # Two kinds of balance
-# -------------------- Both networks have 16 neurons, as many as there are bars, with the published
+# --------------------
+# Both networks have 16 neurons, as many as there are bars, with the published
 # settings, shortened to 10,000 images.
 
 
