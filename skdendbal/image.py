@@ -392,7 +392,8 @@ class PatchCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
             If `coder_` has no `inverse_transform`.
         """
         check_is_fitted(self)
-        shape = np.shape(X)
+        X = _as_array(X)
+        shape = X.shape
         X, blank_code = self._validate(X), self._find_blank_code()
 
         def decode(codes, means, contrasts):
@@ -461,7 +462,8 @@ class PatchCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
 
     def _validate(self, X, *, reset=False):
         """Return images as flattened rows, whose numbers keep their type."""
-        shape = np.shape(X)[1:]
+        X = _as_array(X)
+        shape = X.shape[1:]
         if len(shape) > 1:
             X = check_array(X, ensure_2d=False, allow_nd=True, estimator=self, input_name="X")
             X = X.reshape(len(X), math.prod(shape))
@@ -701,6 +703,11 @@ class _Layout:
 
 def _default_coder():
     return DendriticBalanceCoder(64, transform_time=5.0, code="balanced")
+
+
+def _as_array(X):
+    """Return what has a shape, for example a data frame, as it is, and all else as an array."""
+    return X if hasattr(X, "shape") else np.asarray(X)
 
 
 def _as_pair(value, name):
