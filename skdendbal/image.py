@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import operator
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -30,8 +31,8 @@ from .coder import DendriticBalanceCoder
 __all__ = ["PatchCoder"]
 
 _MAX_PATCHES = 4096  # that are coded at once, but at least a row of them
+_WHITENING_FLOOR = 0.1  # of eigenvalues, relative to their mean
 _N_REPORTS = 10  # of a verbose call
-_POOLING = {"mean": np.add, "sum": np.add, "max": np.maximum}
 
 
 class PatchCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -67,14 +68,17 @@ class PatchCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     contrast_floor : float, default=0.1
         The constant of the contrast, relative to the mean variance of a training patch. Patches of
         lower contrast than that stay weak.
-    whiten : float, default=None
-        If given, patches are whitened by a symmetric matrix (ZCA), after their normalisation. The
+    whiten : bool or float, default=False
+        Whether patches are whitened by a symmetric matrix (ZCA), after their normalisation. A
         number is added to the eigenvalues of their covariance, relative to the mean eigenvalue.
+        True is 0.1.
     n_patches : int, default=40000
         Number of patches that `fit` draws from all images, without replacement. Blank ones among
         them are left out.
-    pooling : {"mean", "sum", "max"}, default="mean"
-        How the codes in a cell of the grid are pooled.
+    pooling : {"bilinear", "mean", "sum", "max"}, default="bilinear"
+        How the codes in a cell of the grid are pooled. "bilinear" is a weighted mean, whose
+        weights fall linearly from the centre of the cell to zero at the centres of neighbouring
+        cells. Features then hardly change when something in the image moves a little.
     grid : int or tuple of (int, int), default=4
         Number of rows and columns of cells. Cells have the same size, give or take a patch.
     power : float, default=0.5
@@ -165,9 +169,9 @@ class PatchCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         "image_shape": [tuple, list, None],
         "normalize": [StrOptions({"contrast", "mean"}), None],
         "contrast_floor": [Interval(Real, 0, None, closed="neither")],
-        "whiten": [Interval(Real, 0, None, closed="neither"), None],
+        "whiten": ["boolean", Interval(Real, 0, None, closed="neither")],
         "n_patches": [Interval(Integral, 1, None, closed="left")],
-        "pooling": [StrOptions(set(_POOLING))],
+        "pooling": [StrOptions({"bilinear", "mean", "sum", "max"})],
         "grid": [Interval(Integral, 1, None, closed="left"), tuple, list],
         "power": [Interval(Real, 0, 1, closed="right")],
         "split_signs": ["boolean"],
@@ -191,10 +195,10 @@ class PatchCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         image_shape=None,
         normalize="contrast",
         contrast_floor=0.1,
-        whiten=None,
+        whiten=False,
         n_patches=40_000,
         # features
-        pooling="mean",
+        pooling="bilinear",
         grid=4,
         power=0.5,
         split_signs=False,
@@ -272,7 +276,7 @@ class PatchCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         self._layout = _Layout(
             self.image_shape_, _as_pair(self.patch_size, "patch_size"), self.stride, self.padding
         )
-        self._cell_edges()  # refuses grids that are too fine
+        self._find_weights()  # refuses grids that are too fine
         random_state = check_random_state(self.random_state)
         patches = self._draw_patches(X, random_state)
         blank = self._are_blank(patches)
@@ -280,7 +284,7 @@ class PatchCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         self.contrast_floor_ = self.contrast_floor * float(patches.var(axis=1).mean()) or 1.0
         self.mean_ = self.whitening_ = self.unwhitening_ = None
         patches = self._normalize(patches)[0]
-        if self.whiten is not None:
+        if self.whiten:
             self._fit_whitening(patches)
         self.coder_ = self._make_coder(random_state).fit(self._whiten(patches))
         self._n_components = len(self._find_blank_code())
@@ -310,21 +314,17 @@ class PatchCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         """
         check_is_fitted(self)
         X, blank_code = self._validate(X), self._find_blank_code()
-        row_edges, column_edges = self._cell_edges()
-        pool = _POOLING[self.pooling].reduceat
-        cell_sizes = np.multiply.outer(np.diff(row_edges), np.diff(column_edges))
+        row_weights, column_weights = self._find_weights()
 
         def featurise(image):
             pooled = []
             for codes, _, _ in self._encode(image, blank_code):
                 if self.split_signs:
-                    # Component by component, its positive part first.
                     codes = np.stack([np.maximum(codes, 0), np.maximum(-codes, 0)], axis=-1)
                     codes = codes.reshape(*codes.shape[:2], -1)
-                pooled.append(pool(codes, column_edges[:-1], axis=1))
-            pooled = pool(np.concatenate(pooled), row_edges[:-1], axis=0)
-            if self.pooling == "mean":
-                pooled /= cell_sizes[:, :, None]
+                pooled.append(self._pool(codes, column_weights))
+            pooled = np.concatenate(pooled).swapaxes(0, 1)
+            pooled = self._pool(pooled, row_weights).swapaxes(0, 1)
             if self.power != 1:
                 pooled = np.copysign(np.abs(pooled) ** self.power, pooled)
             return pooled.ravel()
@@ -552,7 +552,8 @@ class PatchCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         deviations = patches - self.mean_
         variances, axes = np.linalg.eigh(deviations.T @ deviations / len(patches))
         variances = np.maximum(variances, 0.0)
-        spreads = np.sqrt(variances + (self.whiten * variances.mean() or 1.0))
+        floor = _WHITENING_FLOOR if isinstance(self.whiten, bool) else self.whiten
+        spreads = np.sqrt(variances + (floor * variances.mean() or 1.0))
         self.whitening_ = (axes / spreads) @ axes.T
         self.unwhitening_ = (axes * spreads) @ axes.T
 
@@ -573,19 +574,24 @@ class PatchCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
                 coder.set_params(**{name: random_state.randint(np.iinfo(np.int32).max)})
         return coder
 
-    def _cell_edges(self):
-        """Return the rows and columns of patches at which cells of the grid begin and end."""
+    def _find_weights(self):
+        """Return the weights of patches in the rows, and in the columns, of the grid."""
         grid = _as_pair(self.grid, "grid")
-        for n_cells, n_patches in zip(grid, self.n_positions_, strict=True):
-            if n_cells > n_patches:
-                raise ValueError(
-                    f"grid={self.grid!r} has more cells than the {self.n_positions_[0]} rows and "
-                    f"{self.n_positions_[1]} columns of patches: take fewer."
-                )
+        if any(map(operator.gt, grid, self.n_positions_)):
+            raise ValueError(
+                f"grid={self.grid!r} has more cells than the {self.n_positions_[0]} rows and "
+                f"{self.n_positions_[1]} columns of patches: take fewer."
+            )
         return [
-            np.arange(n_cells + 1) * n_patches // n_cells
-            for n_cells, n_patches in zip(grid, self.n_positions_, strict=True)
+            _cell_weights(*sizes, self.pooling)
+            for sizes in zip(grid, self.n_positions_, strict=True)
         ]
+
+    def _pool(self, codes, weights):
+        """Pool codes along their second axis."""
+        if self.pooling == "max":
+            return np.maximum.reduceat(codes, weights.argmax(axis=1), axis=1)
+        return weights @ codes
 
     def _codes(self, patches):
         codes = self.coder_.transform(patches)
@@ -699,6 +705,17 @@ class _Layout:
         inner = slice(padding, padding + height), slice(padding, padding + width)
         sums, counts = sums[inner].ravel(), counts[inner].ravel()
         return np.where(counts > 0, sums / np.maximum(counts, 1), image)
+
+
+def _cell_weights(n_cells, n_patches, pooling):
+    """Return weights of patches in cells, along one side: an array (n_cells, n_patches)."""
+    cells = np.arange(n_cells)[:, None]
+    places = (np.arange(n_patches) + 0.5) * n_cells / n_patches
+    if pooling == "bilinear":
+        weights = np.maximum(1.0 - np.abs(places - cells - 0.5), 0.0)
+    else:
+        weights = (places.astype(int) == cells).astype(np.float64)
+    return weights if pooling == "sum" else weights / weights.sum(axis=1, keepdims=True)
 
 
 def _default_coder():
