@@ -47,7 +47,7 @@ class PatchCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     coder : transformer, default=None
         What codes patches. It is cloned and then fitted to patches, which are rows of
         ``patch_height * patch_width * n_channels`` numbers. None is ``DendriticBalanceCoder(64,
-        transform_time=5.0, code="balanced")`` with the same `n_jobs`. Its parameters have names
+        transform_time=3.0, code="balanced")`` with the same `n_jobs`. Its parameters have names
         such as ``coder__n_components``.
     patch_size : int or tuple of (int, int), default=7
         Height and width of a patch in pixels.
@@ -719,7 +719,7 @@ def _cell_weights(n_cells, n_patches, pooling):
 
 
 def _default_coder():
-    return DendriticBalanceCoder(64, transform_time=5.0, code="balanced")
+    return DendriticBalanceCoder(64, transform_time=3.0, code="balanced")
 
 
 def _as_array(X):
