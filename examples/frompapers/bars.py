@@ -6,7 +6,7 @@ Images of 8x8 pixels hold two bars. With probability p these are the horizontal 
 bar of one index, so neurons that represent single bars have to fire together. A network with
 dendritic balance (exact) keeps its decoder loss for any p. With somatic balance the loss suffers
 once bars are correlated. At p = 1 this ends, because whole crosses are then the better parts for
-both networks.
+both networks. The right panel shows how the loss falls while networks learn, at the p nearest 0.5.
 
 Both networks share the decoder rule, decoder rate and noise schedule. The table shows the median
 over seeds, its 95 % bootstrap interval and, at scale 0.1, the range of a reference simulation. ::
@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from skdendbal import network
 from skdendbal.datasets import make_bars
-from skdendbal.display import RULE_COLOURS
+from skdendbal.display import rule_colour
 from skdendbal.published import BARS
 
 SIDE = 8
@@ -47,9 +47,10 @@ def measure(rule, p, scale, seed):
     def draw(n):
         return make_bars(n, SIDE, p, random_state=rng)
 
-    net = network.initialise(BARS.by_rule[rule].settings, SIDE**2, seed)
-    experiment.train(net, BARS.by_rule[rule], draw, scale)
-    return experiment.test(net, BARS.by_rule[rule], draw)
+    published = BARS.by_rule[rule].at_scale(scale)
+    net = network.initialise(published.settings, SIDE**2, seed)
+    experiment.train(net, published, draw)
+    return experiment.evaluate(net, published, draw)
 
 
 def reference(rule, p):
@@ -58,7 +59,8 @@ def reference(rule, p):
     return "" if bounds is None else "{:.4f}-{:.4f}".format(*bounds)
 
 
-parser = experiment.command_line(__doc__, scale=0.1, seeds=10)
+preview = {"scale": 0.05, "seeds": 3, "points": [0.0, 0.25, 0.5, 0.75, 1.0]}
+parser = experiment.command_line(__doc__, scale=0.1, seeds=10, preview=preview)
 parser.add_argument("--points", type=float, nargs="+", default=POINTS, help="values of p (0 to 1)")
 options = parser.parse_args()
 if not all(0.0 <= p <= 1.0 for p in options.points):
@@ -81,16 +83,17 @@ for p in options.points:
     table.append(row)
 experiment.print_table(table, options, "Decoder loss on 8x8 bars")
 
-figure = Figure(figsize=(5, 4), layout="constrained")
-ax = figure.subplots()
-for rule in BARS.by_rule:
-    loss, low, high = (
-        [lines[rule, p][name] for p in options.points]
-        for name in ("loss", "loss_low", "loss_high")
+figure = Figure(figsize=(9, 4), layout="constrained")
+final, learning = figure.subplots(1, 2)
+shown = min(options.points, key=lambda p: abs(p - 0.5))
+for rule, published in BARS.by_rule.items():
+    style = {"color": rule_colour(published.settings.rule), "label": f"{rule} balance"}
+    experiment.plot_summary(
+        final, options.points, [lines[rule, p] for p in options.points], **style
     )
-    colour = RULE_COLOURS[rule]
-    ax.plot(options.points, loss, ".-", color=colour, label=f"{rule} balance")
-    ax.fill_between(options.points, low, high, color=colour, alpha=0.3, linewidth=0)
-ax.set(xlabel="probability p of correlated bars", ylabel="decoder loss", ylim=(0, None))
-ax.legend()
+    experiment.plot_learning(learning, experiment.select(rows, rule=rule, p=shown), **style)
+experiment.start_at_zero(final)
+final.set(xlabel="probability p of correlated bars", ylabel="decoder loss")
+final.legend()
+learning.set_title(f"p = {shown:g}")
 experiment.save_figure(figure, options)

@@ -6,7 +6,7 @@ Images of 4x4 pixels hold two bars, which have one common index with p = 0.7. In
 recurrent weights balance every dendritic compartment by definition. In the variants (decay, slow,
 simultaneous) they learn to do so, while feedforward weights learn from the dendritic potential.
 The decoder losses of the variants approach that of the exact rule and lie below that of somatic
-balance.
+balance. The right panel shows how the loss falls while networks learn.
 
 All networks share the decoder rule, decoder rate and noise schedule. The schedule "short" is that
 of the reference simulation. At scale 0.1 it has 50,000 stimuli, and the table shows the range of
@@ -45,15 +45,16 @@ def measure(schedule, rule, scale, seed):
     def draw(n):
         return make_bars(n, SIDE, CORRELATION, random_state=rng)
 
-    published = SCHEDULES[schedule].by_rule[rule]
+    published = SCHEDULES[schedule].by_rule[rule].at_scale(scale)
     net = network.initialise(published.settings, SIDE**2, seed)
     if rule == "simultaneous":  # the other learned rules start at 0.001 in both schedules
         net.weights["feedforward"][:] = 0.001 if schedule == "short" else 0.0
-    experiment.train(net, published, draw, scale)
-    return experiment.test(net, published, draw)
+    experiment.train(net, published, draw)
+    return experiment.evaluate(net, published, draw)
 
 
-parser = experiment.command_line(__doc__, scale=0.1, seeds=5)
+preview = {"scale": 0.05, "seeds": 3}
+parser = experiment.command_line(__doc__, scale=0.1, seeds=5, preview=preview)
 parser.add_argument("--schedule", choices=SCHEDULES, default="short", help="see above (short)")
 options = parser.parse_args()
 points = [{"schedule": options.schedule, "rule": rule} for rule in BARS_SMALL.by_rule]
@@ -75,15 +76,21 @@ for line in summary:
     table.append(row)
 experiment.print_table(table, options, "Decoder loss on 4x4 bars")
 
-figure = Figure(figsize=(5, 4), layout="constrained")
-ax = figure.subplots()
-for row in rows:
-    colour = rule_colour(BARS_SMALL.by_rule[row["rule"]].settings.rule)
-    ax.plot(row["rule"], row["loss"], "o", color=colour, alpha=0.5)
+figure = Figure(figsize=(10, 4), layout="constrained")
+final, learning = figure.subplots(1, 2)
+for number, (rule, published) in enumerate(BARS_SMALL.by_rule.items()):
+    colour = rule_colour(published.settings.rule)
+    nets = experiment.select(rows, rule=rule)
+    missed, reached = (experiment.select(nets, missed=missed) for missed in (True, False))
+    final.plot([number] * len(reached), [net["loss"] for net in reached], "o", color=colour)
+    experiment.mark_missed(final, [number] * len(missed), [net["loss"] for net in missed], colour)
+    if compared:
+        final.vlines(number, *REFERENCE[rule], colors="0.85", lw=14, zorder=0)
+    experiment.plot_learning(learning, nets, color=colour, label=rule)
 if compared:
-    low, high = zip(*(REFERENCE[rule] for rule in BARS_SMALL.by_rule), strict=True)
-    rules = list(BARS_SMALL.by_rule)
-    ax.vlines(rules, low, high, colors="0.8", lw=12, zorder=0, label="reference")
-    ax.legend()
-ax.set(ylabel="decoder loss", ylim=(0, None))
+    final.set_title("grey: reference simulation", fontsize="medium")
+final.set_xticks(range(len(BARS_SMALL.by_rule)), BARS_SMALL.by_rule)
+final.set_ylabel("decoder loss")
+experiment.start_at_zero(final)
+learning.legend()
 experiment.save_figure(figure, options)

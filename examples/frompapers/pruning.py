@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 
 from skdendbal import network
 from skdendbal.datasets import make_bars
-from skdendbal.display import RULE_COLOURS
+from skdendbal.display import rule_colour
 from skdendbal.published import PRUNING, PRUNING_SOMATIC
 
 SIDE = 4
@@ -37,14 +37,24 @@ def measure(rule, fraction, scale, seed):
     def draw(n):
         return make_bars(n, SIDE, CORRELATION, random_state=rng)
 
-    published = PRUNING_SOMATIC if rule == "somatic" else PRUNING[fraction]
+    published = (PRUNING_SOMATIC if rule == "somatic" else PRUNING[fraction]).at_scale(scale)
     net = network.initialise(published.settings, SIDE**2, seed)
-    experiment.train(net, published, draw, scale)
-    return experiment.test(net, published, draw)
+    experiment.train(net, published, draw)
+    return experiment.evaluate(net, published, draw)
 
 
-options = experiment.command_line(__doc__, scale=0.1, seeds=5).parse_args()
-points = [{"rule": "dendritic", "fraction": fraction} for fraction in PRUNING]
+preview = {"scale": 0.05, "seeds": 3, "fractions": [0.0, 0.5, 0.75, 0.9, 0.95, 0.98]}
+parser = experiment.command_line(__doc__, scale=0.1, seeds=5, preview=preview)
+parser.add_argument(
+    "--fractions",
+    type=float,
+    nargs="+",
+    choices=PRUNING,
+    default=list(PRUNING),
+    help="pruned fractions",
+)
+options = parser.parse_args()
+points = [{"rule": "dendritic", "fraction": fraction} for fraction in options.fractions]
 points.append({"rule": "somatic", "fraction": ""})
 rows = experiment.run_all(measure, points, options)
 summary = experiment.summarise(rows, by=["rule", "fraction"])
@@ -63,16 +73,17 @@ table = [
 experiment.print_table(table, options, "Decoder loss on 4x4 bars with pruning")
 
 *dendritic, somatic = summary
-loss, low, high = (
-    [line[name] for line in dendritic] for name in ("loss", "loss_low", "loss_high")
-)
+colours = [rule_colour(each.settings.rule) for each in (PRUNING[0.0], PRUNING_SOMATIC)]
 figure = Figure(figsize=(5, 4), layout="constrained")
 ax = figure.subplots()
-slow, soma = RULE_COLOURS["dendritic-slow"], RULE_COLOURS["somatic"]
-ax.plot(list(PRUNING), loss, ".-", color=slow, label="dendritic balance")
-ax.fill_between(list(PRUNING), low, high, color=slow, alpha=0.3, linewidth=0)
-ax.axhline(somatic["loss"], color=soma, ls="--", label="somatic balance")
-ax.axhspan(somatic["loss_low"], somatic["loss_high"], color=soma, alpha=0.2, linewidth=0)
+experiment.plot_summary(
+    ax, options.fractions, dendritic, color=colours[0], label="dendritic balance"
+)
+experiment.plot_summary(
+    ax, [0.0, 1.0], [somatic] * 2, color=colours[1], ls="--", marker="", label="somatic balance"
+)
 ax.set(xlabel="pruned fraction of dendritic recurrent weights", ylabel="decoder loss")
-ax.legend()
+ax.set_xlim(-0.02, 1.0)
+experiment.start_at_zero(ax)
+ax.legend(loc="lower left")
 experiment.save_figure(figure, options)

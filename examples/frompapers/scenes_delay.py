@@ -10,10 +10,12 @@ at the noise that is best for each of them, out of the same values; the figure s
 
 Both networks share the decoder rule, decoder rate and noise schedule, and have an equal tuning
 budget: both use the published rates. The table shows the median over seeds with its 95 % bootstrap
-interval, and above it the loss of the mean of the data alone. As published, the step of the
-simulation is the delay. With ``--separate``, steps last 0.1 ms and spikes reach the other neurons
-later, while a neuron's own spike resets it at once.
-The folder ``--data`` holds ``olshausen_scenes.npz`` with `images` (10, 512, 512), whitened. ::
+interval, and above it the loss of the mean of the data alone. The lower row of the figure shows
+the loss over learning and the spikes that the same test patches evoke, at the delay nearest 1 ms.
+
+As published, the step of the simulation is the delay. With ``--separate``, steps last 0.1 ms and
+spikes reach the other neurons later, while a neuron's own spike resets it at once. The folder
+``--data`` holds ``olshausen_scenes.npz`` with `images` (10, 512, 512), whitened. ::
 
     python examples/frompapers/scenes_delay.py --scale 0.1 --delays 0.1 0.3 1 3
 
@@ -24,24 +26,28 @@ At a small scale the somatic network has to learn so fast that it runs away or f
 from functools import partial
 
 import experiment
+import numpy as np
 import scenes
 from matplotlib.figure import Figure
 
+from skdendbal.display import rule_colour
 from skdendbal.published import SCENES, SCENES_DELAY_RATES, SCENES_DELAY_VARIANCES, SCENES_DELAYS
 
 TICKS = 0.1, 0.3, 1, 3, 7  # ms
 
 
-def measure(train_images, test_images, firing_rate, parameter, rule, delay, variance, scale, seed):
+def measure(images, firing_rate, parameter, rule, delay, variance, scale, seed):
     """Learn scenes with one rule, delay (as `parameter` of the settings) and final noise."""
     published = SCENES.by_rule[rule]
     noise = published.settings.noise.with_params(final=variance**0.5)
     published = published.with_settings(rate=firing_rate, noise=noise, **{parameter: delay})
-    net = scenes.learn(published, train_images, scale, seed)
-    return experiment.test(net, published, scenes.stream(test_images, scenes.TEST_SEED))
+    return scenes.measure(published, images, scale, seed)
 
 
-parser = experiment.command_line(__doc__, scale=0.1, seeds=5, data="olshausen_scenes.npz")
+preview = {"scale": 0.03, "seeds": 1, "delays": [0.1, 1.0, 3.0], "variances": [0.13, 0.3]}
+parser = experiment.command_line(
+    __doc__, scale=0.1, seeds=5, preview=preview, data="olshausen_scenes.npz"
+)
 add = parser.add_argument
 add("--rate", type=float, choices=SCENES_DELAY_RATES, default=5.0, help="rate in Hz (5)")
 add("--delays", type=experiment.positive(float), nargs="+", default=SCENES_DELAYS, help="ms")
@@ -66,8 +72,8 @@ points = [
 ]
 parameter = "delay" if options.separate else "dt"
 images = scenes.load(options.data)
-mean_alone = scenes.loss_of_mean(SCENES, *images)
-job = partial(measure, *images, options.rate, parameter)
+mean_in_learning, mean_alone = scenes.losses_of_mean(SCENES, images)
+job = partial(measure, images, options.rate, parameter)
 rows = experiment.run_all(job, points, options)
 summary = experiment.summarise(rows, by=["rule", "delay", "variance"])
 experiment.save_rows(rows, options, "runs")
@@ -93,16 +99,31 @@ title = (
 )
 experiment.print_table(table, options, title)
 
-figure = Figure(figsize=(9, 4), layout="constrained")
-axes = figure.subplots(1, 2, sharey=True)
-for ax, rule in zip(axes, SCENES.by_rule, strict=True):
-    for variance in options.variances:
-        lines = [line for line in summary if (line["rule"], line["variance"]) == (rule, variance)]
-        scenes.plot_loss(ax, options.delays, lines, label=f"{variance:g}")
+n_panels = len(options.variances)
+figure = Figure(figsize=(max(11.0, 3.0 * n_panels), 7.5), layout="constrained")
+above, below = figure.subfigures(2, 1)
+against_delay = above.subplots(1, n_panels, sharey=True, squeeze=False)[0]
+learning, *rasters = below.subplots(1, 3)
+shown = min(options.delays, key=lambda delay: abs(np.log(delay)))
+for (rule, published), raster in zip(SCENES.by_rule.items(), rasters, strict=True):
+    style = {"color": rule_colour(published.settings.rule), "label": f"{rule} balance"}
+    for ax, variance in zip(against_delay, options.variances, strict=True):
+        lines = experiment.select(summary, rule=rule, variance=variance)
+        experiment.plot_summary(ax, options.delays, lines, **style)
+    variance = best[shown, rule]["variance"]
+    chosen = experiment.select(rows, rule=rule, delay=shown, variance=variance)
+    experiment.plot_learning(learning, chosen, **style)
+    scenes.show_spikes(raster, chosen[0], images)
+    raster.set_title(
+        f"{rule}{experiment.star(chosen[0])}, {shown:g} ms, $\\sigma_\\infty^2$ = {variance:g}"
+    )
+for ax, variance in zip(against_delay, options.variances, strict=True):
     scenes.show_mean(ax, mean_alone)
-    ax.set(title=f"{rule} balance, {options.rate:g} Hz", xlabel="delay (ms)", xscale="log")
+    ax.set(title=f"noise $\\sigma_\\infty^2$ = {variance:g}", xlabel="delay (ms)", xscale="log")
     ax.set_xticks(TICKS, TICKS)
     ax.minorticks_off()
-axes[0].set_ylabel("decoder loss")
-axes[1].legend(title="noise $\\sigma_\\infty^2$", loc="center left", bbox_to_anchor=(1, 0.5))
+against_delay[0].set_ylabel("decoder loss")
+against_delay[-1].legend()
+scenes.show_mean(learning, mean_in_learning)
+learning.set_title(f"delay {shown:g} ms, best noise")
 experiment.save_figure(figure, options)

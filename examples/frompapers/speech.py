@@ -33,13 +33,15 @@ from pathlib import Path
 
 import experiment
 import numpy as np
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from scipy.io import loadmat
 from scipy.linalg import solve_triangular
 from scipy.ndimage import gaussian_filter1d
 from scipy.special import ndtr
 
-from skdendbal import metrics, network
+from skdendbal import network
+from skdendbal.display import RasterDisplay, rule_colour
 from skdendbal.preprocessing import OnOffSplitter
 from skdendbal.published import SPEECH, SPEECH_UNWHITENED
 from skdendbal.rules import Somatic
@@ -160,29 +162,48 @@ def start(net, seed):
 
 
 def measure(speech, data, rule, one_spike, scale, seed):
-    """Learn speech with one input, rule and spike limit; test, and reconstruct a stretch."""
+    """Learn speech with one input, rule and spike limit."""
     published = EXPERIMENTS[data, rule].with_neuron(one_spike_per_step=one_spike)
-    x, restore = prepare(speech, data)
+    published = experiment.keep_pace(published, scale)
+    x, _ = prepare(speech, data)
     learned, tested = np.split(x, [n_train(speech)])
     net = network.initialise(published.settings, x.shape[1], seed)
     start(net, seed)
-    experiment.train(net, experiment.keep_pace(published, scale), stream(learned, seed), scale)
-
-    settings = published.settings
-    sums, spikes = network.evaluate(net, settings, tested)
-    traces = experiment.stream_traces(spikes, settings, SHOWN, SAMPLE)
-    shown = spikes[spikes["row"] < SHOWN]
-    shown["time"] += SAMPLE * shown["row"]
+    experiment.train(net, published, stream(learned, seed))
     return {
-        "loss": metrics.decoder_loss(sums, net.decoder),
-        "rate": metrics.firing_rates(sums, settings.dt).mean(),
+        **experiment.evaluate(net, published, lambda n: tested),
         "mean alone": experiment.loss_of_mean(published, tested, learned.mean(axis=0)),
-        "spikes": shown,
-        "reconstruction": restore(traces @ net.decoder.T),
     }
 
 
-parser = experiment.command_line(__doc__, scale=0.1, seeds=5)
+def show_network(spectrum, raster, row):
+    """Draw how a network reconstructs the shown stretch of the signal, and its spikes."""
+    net, settings = experiment.load_network(row["network"])
+    x, restore = prepare(speech, row["data"])
+    recording = experiment.record(net, settings, x[n_train(speech) :][:SHOWN])
+    read_out = [recording.reconstructions(sample)[-1] for sample in range(SHOWN)]
+    show_spectrogram(spectrum, restore(np.array(read_out)))
+    limit = "at most one spike a step" if row["one_spike"] else "no limit of spikes"
+    spectrum.set_title(f"{row['rule']}{experiment.star(row)}, {limit}")
+    spikes, colour = recording.spikes.copy(), ListedColormap([rule_colour(settings.rule)])
+    spikes["time"] += SAMPLE * spikes["row"]  # one stretch instead of many presentations
+    spikes["row"] = 0
+    RasterDisplay(spikes, len(net.bias), 1, SAMPLE * SHOWN).plot(raster, cmap=colour)
+    raster.set(title=f"loss {row['loss']:.4f}", ylabel="neuron")
+
+
+def show_spectrogram(ax, values):
+    """Draw bands of the shown stretch, in the colours of the signal."""
+    time = np.arange(1, SHOWN + 1) * SAMPLE
+    shown = speech[n_train(speech) :][:SHOWN]
+    ax.pcolormesh(time, frequencies, values.T, vmin=shown.min(), vmax=shown.max())
+    ax.set(ylabel="band (Hz)", yscale="log", xlim=(0.0, time[-1]))
+    ax.set_yticks(TICKS, TICKS)
+    ax.minorticks_off()
+
+
+preview = {"scale": 0.03, "seeds": 1}
+parser = experiment.command_line(__doc__, scale=0.1, seeds=5, preview=preview)
 parser.add_argument("--speech", type=Path, metavar="FILE", help="the recording (none: synthetic)")
 options = parser.parse_args()
 speech, frequencies = load_speech(options.speech) if options.speech else make_speech()
@@ -215,27 +236,24 @@ for data, loss in {line["data"]: line["mean alone"] for line in summary}.items()
     table[-1] |= {"loss": f"{loss:.4f}", "rate (Hz)": ""}
 experiment.print_table(table, options, f"Decoder loss on a temporal signal ({signal})")
 
-time = np.arange(1, SHOWN + 1) * SAMPLE * 1e-3
-shown = speech[n_train(speech) :][:SHOWN]
 for data in ("whitened", "unwhitened"):
-    first = [r for r in rows if r["data"] == data and r["seed"] == 0 and r["one_spike"]]
-    figure = Figure(figsize=(11, 2.2 * (1 + len(first))), layout="constrained")
-    figure.suptitle(f"{signal}; {data} input, at most one spike a step")
-    spectra, rasters = figure.subplots(1 + len(first), 2, sharex=True).T
-    pictures = {
-        "signal": shown,
-        **{f"reconstruction, {row['rule']}": row["reconstruction"] for row in first},
-    }
-    for ax, (title, picture) in zip(spectra, pictures.items(), strict=True):
-        ax.pcolormesh(time, frequencies, picture.T, vmin=shown.min(), vmax=shown.max())
-        ax.set(title=title, ylabel="band (Hz)", yscale="log", xlim=(0.0, time[-1]))
-        ax.set_yticks(TICKS, TICKS)
-        ax.minorticks_off()
-    rasters[0].set_axis_off()
-    for ax, row in zip(rasters[1:], first, strict=True):
-        ax.plot(row["spikes"]["time"] * 1e-3, row["spikes"]["unit"], "|k", markersize=2)
-        n_units = EXPERIMENTS[data, row["rule"]].settings.n_components
-        ax.set(title=f"spikes, {row['rule']}", ylabel="neuron", ylim=(-1, n_units))
-    for ax in (spectra[-1], rasters[-1]):
-        ax.set_xlabel("time (s)")
+    rules = [rule for data_, rule in EXPERIMENTS if data_ == data]
+    figure = Figure(figsize=(15, 2.4 * (1 + len(rules))), layout="constrained")
+    figure.suptitle(f"{signal}; {data} input")
+    axes = figure.subplots(1 + len(rules), 4)
+    show_spectrogram(axes[0, 0], speech[n_train(speech) :][:SHOWN])
+    axes[0, 0].set_title("signal")
+    for rule, row_of_axes in zip(rules, axes[1:], strict=True):
+        for one_spike, (spectrum, raster) in enumerate(row_of_axes.reshape(2, 2)):
+            nets = experiment.select(rows, data=data, rule=rule, one_spike=bool(one_spike))
+            show_network(spectrum, raster, nets[0])
+            colour = rule_colour(EXPERIMENTS[data, rule].settings.rule)
+            learning = axes[0, 1 + 2 * one_spike]
+            experiment.plot_learning(learning, nets, color=colour, label=rule)
+    axes[0, 2].set_axis_off()
+    axes[0, 1].set_title("no limit of spikes")
+    axes[0, 3].set_title("at most one spike a step")
+    axes[0, 3].legend()
+    for ax in axes[-1]:
+        ax.set_xlabel("time (ms)")
     experiment.save_figure(figure, options, f"_{data}")
