@@ -7,6 +7,7 @@ ORDER = [
     "plot_correlation_and_delay",
     "plot_frontier",
     "plot_few_labels",
+    "plot_patches",
     "plot_mixtures",
     "plot_denoising",
     "plot_stream",
