@@ -25,6 +25,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.random import sample_without_replacement
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ._documentation import DocumentationLinkMixin
 from ._parallel import OneBlasThread, threads
 from .coder import DendriticBalanceCoder
 
@@ -35,7 +36,9 @@ _WHITENING_FLOOR = 0.1  # of eigenvalues, relative to their mean
 _N_REPORTS = 10  # of a verbose call
 
 
-class PatchCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class PatchCoder(
+    DocumentationLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
     """Features of images: a transformer codes their patches, and the codes are pooled.
 
     Patches are cut from an image at regular distances and normalised, whitened if you like, and

@@ -88,7 +88,11 @@ def test_api_reference_lists_every_module():
 
 def test_links_of_the_readme_and_of_estimators_lead_to_pages_of_the_site():
     urls = tomllib.loads(PYPROJECT.read_text())["project"]["urls"]
-    estimators = [skdendbal.DendriticBalanceCoder(), skdendbal.preprocessing.OnOffSplitter()]
+    estimators = [
+        skdendbal.DendriticBalanceCoder(),
+        skdendbal.preprocessing.OnOffSplitter(),
+        skdendbal.image.PatchCoder(),
+    ]
     links = [estimator._get_doc_link() for estimator in estimators]
     links += re.findall(r"\]\((.*?)\)", (ROOT / "README.md").read_text())
     repository = urls["Repository"] + "/blob/main/"
