@@ -75,7 +75,8 @@ def measure(rule, scale, seed):
     X_test = draw(published.n_test)
     first, last = published.phases[0], published.phases[-1]
     course = []
-    for start, end in pairwise([0, *(scale * CHECKPOINTS).round().astype(int)]):
+    ends = np.maximum(np.arange(len(CHECKPOINTS)) + 1, (scale * CHECKPOINTS).round().astype(int))
+    for start, end in pairwise([0, *ends]):
         settings = (first if end <= first.n_stimuli else last).settings
         network.learn(net, settings, draw(end - start))
         course += look(net, settings, X_test)
