@@ -228,13 +228,11 @@ SCRIPTS = {
     "mnist variants": ["variants"],
     "scenes_rate": ["--neurons", "40"],
     "scenes_delay": ["--delays", "0.3", "--variances", "0.2", "--separate"],
-    "correlations": ["--neurons", "40"],
 }
 NEEDS = {
     "mnist": "mnist_t10k.npz",
     "scenes_rate": "olshausen_scenes.npz",
     "scenes_delay": "olshausen_scenes.npz",
-    "correlations": "olshausen_scenes.npz",
 }
 
 
