@@ -32,7 +32,6 @@ from .coder import DendriticBalanceCoder, _atomic
 __all__ = ["PatchCoder"]
 
 _MAX_PATCHES = 4096  # that are coded at once, but at least a row of them
-_WHITENING_FLOOR = 0.1  # of eigenvalues, relative to their mean
 _N_REPORTS = 10  # of a verbose call
 
 
@@ -73,8 +72,9 @@ class PatchCoder(
         lower contrast than that stay weak.
     whiten : bool or float, default=False
         Whether patches are whitened by a symmetric matrix (ZCA), after their normalisation. A
-        number is added to the eigenvalues of their covariance, relative to the mean eigenvalue.
-        True is 0.1.
+        number is added to the eigenvalues of their covariance, relative to the mean eigenvalue:
+        with small numbers, directions of little variance come to count as much as others. True
+        is 1.
     n_patches : int, default=40000
         Number of patches that `fit` draws from all images, without replacement. Blank ones among
         them are left out.
@@ -572,8 +572,7 @@ class PatchCoder(
         deviations = patches - self.mean_
         variances, axes = np.linalg.eigh(deviations.T @ deviations / len(patches))
         variances = np.maximum(variances, 0.0)
-        floor = _WHITENING_FLOOR if isinstance(self.whiten, bool) else self.whiten
-        spreads = np.sqrt(variances + (floor * variances.mean() or 1.0))
+        spreads = np.sqrt(variances + (self.whiten * variances.mean() or 1.0))
         self.whitening_ = (axes / spreads) @ axes.T
         self.unwhitening_ = (axes * spreads) @ axes.T
 
@@ -630,8 +629,9 @@ class PatchCoder(
         """
         n_rows, n_columns = self.n_positions_
         windows = self._layout.windows(image)
-        for rows in gen_batches(n_rows, max(1, _MAX_PATCHES // n_columns)):
-            patches = self._layout.flatten(windows[rows])
+        n_at_once = max(1, _MAX_PATCHES // n_columns)
+        for top in range(0, n_rows, n_at_once):
+            patches = self._layout.flatten(windows[top : top + n_at_once])
             coded = ~self._are_blank(patches)
             patches, means, contrasts = self._normalize(patches)
             codes = np.empty((len(patches), len(blank_code)))

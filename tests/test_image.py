@@ -264,7 +264,7 @@ def test_whitening():
     assert_allclose(coder.whitening_, coder.whitening_.T, rtol=1e-6)  # zero phase
     assert_allclose(coder.unwhitening_ @ coder.whitening_, np.eye(27), atol=1e-6)
     # Regularised, directions of little variance stay weak.
-    weak = coder.set_params(whiten=1.0).fit(images).coder_.fitted_to
+    weak = coder.set_params(whiten=True).fit(images).coder_.fitted_to
     variances = np.linalg.eigvalsh(np.cov(weak.T, bias=True))
     assert variances[0] < 0.01 < 0.9 < variances[-1] < 1
 
