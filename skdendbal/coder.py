@@ -3,7 +3,7 @@
 import functools
 import itertools
 import math
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import ClassVar
@@ -61,6 +61,9 @@ except ImportError:  # scikit-learn before 1.9
 
         def call_on_fit_task_end(self, **kwargs):
             return False
+
+        def propagate_callback_context(self, sub_estimator):
+            return nullcontext()
 
     class CallbackSupportMixin:
         """Stands in for scikit-learn's: no callbacks."""

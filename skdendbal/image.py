@@ -27,7 +27,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._documentation import DocumentationLinkMixin
 from ._parallel import OneBlasThread, threads
-from .coder import DendriticBalanceCoder, _atomic
+from .coder import CallbackSupportMixin, DendriticBalanceCoder, _atomic
 
 __all__ = ["PatchCoder"]
 
@@ -36,7 +36,11 @@ _N_REPORTS = 10  # of a verbose call
 
 
 class PatchCoder(
-    DocumentationLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    DocumentationLinkMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    CallbackSupportMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     """Features of images: a transformer codes their patches, and the codes are pooled.
 
@@ -96,7 +100,8 @@ class PatchCoder(
         Number of threads that share the images to code. If it is more than one, the fitted coder
         codes on one thread each. No result depends on it.
     verbose : bool, default=False
-        Whether to print how many images have been coded.
+        Whether to print how many images have been coded. `fit` is followed by callbacks of
+        scikit-learn 1.9, which go on to `coder`.
 
     Attributes
     ----------
@@ -277,6 +282,7 @@ class PatchCoder(
             an image, there are more cells of the grid than patches, or a parameter is out of its
             range.
         """
+        context = self._init_callback_context(max_subtasks=1)
         with _atomic(self):
             X = self._validate(X, reset=True)
             patch_size = _as_pair(self.patch_size, "patch_size")
@@ -291,7 +297,14 @@ class PatchCoder(
             patches = self._normalize(patches)[0]
             if self.whiten:
                 self._fit_whitening(patches)
-            self.coder_ = self._make_coder(random_state).fit(self._whiten(patches))
+            coder, about = self._make_coder(random_state), {"estimator": self, "X": X, "y": y}
+            context.call_on_fit_task_begin(**about)
+            task = context.subcontext(task_name="fit-coder")
+            with task.propagate_callback_context(coder):
+                task.call_on_fit_task_begin(**about)
+                self.coder_ = coder.fit(self._whiten(patches))
+                task.call_on_fit_task_end(**about)
+            context.call_on_fit_task_end(**about)
             self._n_components = len(self._find_blank_code())
         return self
 

@@ -16,9 +16,10 @@ from sklearn.decomposition import NMF, PCA, MiniBatchDictionaryLearning
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.feature_extraction.image import extract_patches_2d, reconstruct_from_patches_2d
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdendbal import DendriticBalanceCoder, image
@@ -390,6 +391,48 @@ def test_verbose(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 10
     assert lines[-1].startswith("[PatchCoder] 1000 of 1000 images, ")
+
+
+class Follower:
+    """A scikit-learn callback that follows a fit into the estimators inside."""
+
+    max_propagation_depth = None
+
+    def setup(self, estimator, context):
+        self.followed, self.torn_down = set(), False
+
+    def on_fit_task_begin(self, estimator, context):
+        self.followed.add(type(estimator).__name__)
+
+    def on_fit_task_end(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        self.torn_down = True
+
+
+@SHORT_FITS
+def test_callbacks_go_on_to_the_coder():
+    pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
+    follower = Follower()
+    coder = PatchCoder(OURS, patch_size=4, grid=1, n_patches=500).set_callbacks(follower)
+    coder.fit(DIGITS)
+    assert follower.followed == {"PatchCoder", "DendriticBalanceCoder"}
+    assert follower.torn_down
+    with pytest.raises(ValueError, match="more cells"):
+        coder.set_params(grid=8).fit(DIGITS)
+    assert follower.torn_down
+
+
+@pytest.mark.slow
+def test_accuracy_on_mnist(find_data):
+    with np.load(find_data("mnist_t10k.npz")) as f:
+        split = train_test_split(
+            f["images"], f["labels"], test_size=2000, random_state=0, stratify=f["labels"]
+        )
+    images, test_images, labels, test_labels = split
+    model = make_pipeline(PatchCoder(random_state=0, n_jobs=2), LinearSVC(random_state=0))
+    assert model.fit(images, labels).score(test_images, test_labels) > 0.985
 
 
 @pytest.fixture(scope="module")
