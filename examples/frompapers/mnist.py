@@ -77,12 +77,18 @@ def start(net, rng):
 def measure(learned, held_out, part, rule, dt, scale, seed):
     """Learn digits with one rule and delay."""
     published = EXPERIMENTS[part][rule, dt].at_scale(scale)
-    order = cycle(range(len(learned)))
+    order, rng = cycle(range(len(learned))), np.random.default_rng(seed)
     net = network.initialise(published.settings, SIDE**2, seed)
     if part == "weights":
-        start(net, np.random.default_rng(seed))
+        start(net, rng)
     decoders = experiment.train(net, published, lambda n: learned[list(islice(order, n))])
-    return {**experiment.evaluate(net, published, lambda n: held_out[:n]), "decoders": decoders}
+    results = experiment.evaluate(
+        net,
+        published,
+        lambda n: held_out[:n],
+        lambda n: rng.choice(learned, n),  # the rate changes from part to part of the file
+    )
+    return {**results, "decoders": decoders}
 
 
 def show_network(axes, row):
@@ -111,7 +117,7 @@ def show_network(axes, row):
     raster.set(ylim=(-0.6 - HEIGHT, n_units - 0.4 + HEIGHT), ylabel="neuron", yticks=[])
 
 
-preview = {"scale": 0.3}
+preview = {"scale": 0.5}
 parser = experiment.command_line(
     __doc__, scale=1.0, seeds=1, preview=preview, data="mnist_t10k.npz"
 )

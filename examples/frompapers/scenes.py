@@ -95,4 +95,4 @@ def show_spikes(ax, row, images):
 def show_mean(ax, loss):
     """Mark the loss of the mean of the data; a network far above it codes nothing."""
     ax.axhline(loss, color="0.5", linestyle="--", label="mean of the\ndata alone")
-    ax.set_ylim(0.0, 2.0 * loss)
+    ax.set_ylim(0.0, 1.5 * loss)

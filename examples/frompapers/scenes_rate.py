@@ -37,7 +37,7 @@ def measure(images, rule, neurons, scale, seed):
     return scenes.measure(published, images, scale, seed)
 
 
-preview = {"scale": 0.03, "seeds": 2, "neurons": [80, 40]}
+preview = {"scale": 0.06, "seeds": 1, "neurons": [133, 80, 40]}
 parser = experiment.command_line(
     __doc__, scale=0.1, seeds=5, preview=preview, data="olshausen_scenes.npz"
 )
