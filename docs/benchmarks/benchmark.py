@@ -2,9 +2,9 @@
 What all benchmarks share
 =========================
 
-This module limits all computation to one thread and provides interleaved timing, the machine in
-words, tables, raw numbers and sections of the results page. A script imports it before numpy, and
-calls ::
+This module limits all computation to one thread. It times calls in turn, describes the machine,
+and writes tables and raw numbers into a section of the results page. A script imports it before
+numpy, and calls ::
 
     options = benchmark.parse(benchmark.command_line(__doc__))
     seconds = benchmark.interleave({"first": call, "second": other}, options.repeats)
@@ -13,8 +13,8 @@ calls ::
     report.table("What was measured", [{"coder": ..., "time": ...}, ...])
     report.save()
 
-A section is written to ``<output>/<script>.md``. The same folder holds raw numbers,
-``<script>_<name>.csv``, and figures, ``<script>.png`` or ``<script>_<name>.png``.
+A section is written to ``<output>/<script>.md``. Raw numbers go to ``<script>_<name>.csv`` in the
+same folder, and figures to ``<script>.png`` or ``<script>_<name>.png``.
 """
 
 import argparse

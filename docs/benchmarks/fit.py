@@ -2,19 +2,21 @@
 Learning: time to equal quality
 ===============================
 
-This benchmark compares the seconds that `fit` takes with the variance that a linear read-out of
-the codes of test rows explains (EVlin, see `tasks.py`). DendriticBalanceCoder learns from a given
+This benchmark compares the time that `fit` takes with the quality of what it has learned, which is
+the variance of test rows that a linear read-out of their codes explains (EVlin, see `tasks.py`).
+Every coder is fitted for several lengths of learning. DendriticBalanceCoder learns from a given
 number of presentations, in passes over at most that many rows, with its other parameters at their
-defaults. MiniBatchDictionaryLearning (cd) learns in passes (`max_iter`, fewer where it stops
-early), and SPAMS in mini-batches of 256 rows. All run on one thread. In every round, all coders
-are fitted in turn on a new split; before that, a fit on a few rows compiles the kernels.
+defaults. MiniBatchDictionaryLearning with coordinate descent ("cd") makes a given number of passes
+(`max_iter`) or stops earlier, and SPAMS learns from a given number of mini-batches of 256 rows.
+All run on one thread. In every round, all coders are fitted in turn on a new split of the data.
+Before the first round, a fit on a few rows compiles the kernels.
 
-The first table gives the time that each coder takes to reach the EVlin of SPAMS after all its
-batches, or 99 % of it. This is the time of the fastest measured fit that does so. Peers are fitted
-with alpha 0.3 and with a second alpha, at which a code of an image has about as many non-zero
-entries (L0) as with DendriticBalanceCoder, or more. With more of them, it is easier to reach an
-EVlin, and short fits of DendriticBalanceCoder end with denser codes than long ones. To compare
-times at equal L0, use the table of each task.
+The first table gives the time that each coder takes to reach the EVlin of the longest SPAMS fit,
+or 99 % of it. This is the time of the fastest fit, among those measured, that does so. SPAMS and
+MiniBatchDictionaryLearning are fitted with the penalty alpha 0.3, and with a second alpha at which
+the code of an image has about as many non-zero entries (L0) as with DendriticBalanceCoder, or
+more. A denser code reaches a given EVlin more easily, and short fits of DendriticBalanceCoder end
+with denser codes than long ones. To compare times at equal L0, use the table of each task.
 """
 
 import math

@@ -3,9 +3,9 @@ Sparse coders to compare with
 =============================
 
 The peers are MiniBatchDictionaryLearning of scikit-learn with coordinate descent, orthogonal
-matching pursuit with its dictionary, and the online dictionary learning of SPAMS in C++. SPAMS is
-compared only if ``pip install spams-bin`` has installed it. All codes are non-negative except
-those of matching pursuit.
+matching pursuit with the dictionary that this has learned, and the online dictionary learning of
+SPAMS in C++. SPAMS takes part only if ``pip install spams-bin`` has installed it. All codes are
+non-negative except those of matching pursuit.
 """
 
 import importlib.util

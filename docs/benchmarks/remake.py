@@ -4,13 +4,14 @@ Remake all benchmarks and studies and the pages of their results
 
 This script runs all benchmarks and studies, one after the other. Each writes a section into the
 folder ``results`` beside it. The sections are then joined into the README.md beside the scripts,
-below its hand-written opening; sections that were not made again are kept. It needs the extra
-"benchmarks" of the package, and the data of all tasks: ::
+below its hand-written opening; a section that was not made again is kept as it is. The script
+needs the extra "benchmarks" of the package, and the data of all tasks: ::
 
     python docs/benchmarks/remake.py --data FOLDER
 
-On a busy machine the times mean little. ``--only`` with no name runs nothing, and joins the
-sections that scripts have written when they ran alone.
+Times that were measured on a busy machine mean little. ``--only`` with names runs only these
+scripts. Without a name it runs none, and only joins the sections that scripts have written when
+they ran alone.
 """
 
 import re

@@ -2,23 +2,25 @@
 Simulating one network: numpy, torch and Brian2
 ===============================================
 
-This benchmark measures the time to simulate 200 all-to-all coupled stochastic neurons without
-learning, on one thread, in steps of 0.1 ms and with stimuli of 100 ms. The network has learned
-natural scenes with the exact rule and the published settings at scale 0.01: the 128 inputs of ON
-and OFF channels are x = sigmoid(16 (v - 0.15)), all neurons together fire one spike per ms,
-sigma^2 = 0.13, and a step may have any number of spikes. Without the scenes, the network learns
-the digits of scikit-learn, scaled to the variance of the scenes.
+This benchmark measures the time to simulate 200 stochastic neurons, coupled all to all, without
+learning. Every stimulus lasts 100 ms in steps of 0.1 ms, and all engines use one thread. The
+network has learned natural scenes with the exact rule and the published settings, from 0.01 of the
+published number of stimuli. Its 128 inputs are ON and OFF channels, x = sigmoid(16 (v - 0.15)) of
+the pixels v and of -v. All neurons together fire one spike per ms, sigma^2 is 0.13, and a step may
+have any number of spikes. Without the scenes, the network learns the digits of scikit-learn,
+scaled to the variance of the scenes.
 
 All engines simulate the same network, with the same weights, biases, noise, self-inhibition and
-fade-in. They present the same stimuli, each from rest. numpy and torch compute in single
-precision, and read the recurrent weights only of neurons that spike. Brian2 runs all stimuli in
-one simulation that is reset to rest in between; we count the time of its loop over steps. The time
-to prepare is given separately: Brian2 generates and builds its code, and the package loads what
-numba has compiled before.
+fade-in. They present the same stimuli, each from rest. The peers in numpy and torch compute in
+single precision, and read the recurrent weights only of neurons that spike. Brian2 runs all
+stimuli in one simulation that is reset to rest in between; we count the time of its loop over
+steps. The time to prepare is given separately: Brian2 generates and builds its code, and the
+package loads what numba has compiled before.
 
-Rate and decoder loss should agree. For the package they are the mean of 10 trials. A peer has one
-trial; its difference from the package, paired over stimuli, is given in standard errors. All
-differences are from the same trials of the package, so they are not independent.
+Firing rate and decoder loss should agree between engines. Those of the package are means of 10
+trials. A peer has one trial, and its difference from the package, paired over stimuli, stands in
+brackets, in standard errors. All peers are compared with the same trials of the package, so the
+differences are not independent of each other.
 """
 
 import json

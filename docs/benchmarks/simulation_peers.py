@@ -7,11 +7,13 @@ simulation.py starts every peer in its own environment, as ::
     python simulation_peers.py PEER MODEL.npz SPIKES.npz
 
 A peer first simulates once, which compiles what has to be compiled, and writes the spikes. It then
-simulates again for every line that it reads, and answers with the seconds in a line of JSON.
+simulates again for every line that it reads, and answers with a line of JSON that gives the
+seconds.
 
-In each step ``u_k`` is ``offset + fade F x + I``, and a neuron spikes with the probability
-sigmoid(u_k). The recurrent current I decays over a step before the spikes of the step are added to
-it. All quantities are in units of the logit. A stimulus begins without a current.
+In each step the potential is ``u = offset + fade F x + I``, with the stimulus x and the
+feedforward weights F, and a neuron k spikes with the probability sigmoid(u_k). The recurrent
+current I decays over a step before the spikes of the step are added to it. All quantities are in
+units of the logit. A stimulus begins without a current.
 """
 
 import importlib.metadata

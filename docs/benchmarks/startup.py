@@ -2,13 +2,13 @@
 Starting: import, compilation, single rows
 ==========================================
 
-The first table gives the seconds that an import takes in a new process, after the system has read
-its files before. The second table gives the seconds of the first and of a further `fit` (one pass
-over 1300 digits, 64 components) and `transform` (497 digits) in a new process: with an empty
-cache, where numba compiles, and with the cache of an earlier process. The codes are the same. The
-third table gives the microseconds that `transform` takes for a single row, for coders fitted on
-the digits, and their quality on test digits as defined in `tasks.py`. All run on one thread; new
-processes and coders are timed in turn.
+The first table gives the seconds that an import takes in a new process, when the system still
+holds the files in memory. The second table gives the seconds of the first and of a further `fit`
+(one pass over 1300 digits, 64 components) and `transform` (497 digits) in a new process. The cache
+of numba is either empty, so that the first calls compile the kernels, or filled by an earlier
+process. A digest shows that the codes are the same. The third table gives the microseconds that
+`transform` takes for a single row, for coders fitted on the digits, and their quality on test
+digits as defined in `tasks.py`. All run on one thread; new processes and coders are timed in turn.
 """
 
 import json

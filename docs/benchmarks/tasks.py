@@ -2,23 +2,24 @@
 Tasks: data, and the quality of codes on them
 =============================================
 
-Every coder gets the same data and splits; there is one split per seed.
+Every coder gets the same data in the same splits; there is one split per seed.
 
 - digits: the digits of scikit-learn, 64 pixels in [0, 1], with 1300 rows to train, 497 rows to
   test, and labels.
-- mnist: the 10,000 test digits at 16x16 pixels in [0, 1], with 8000 rows to train, 2000 rows to
-  test, and labels.
+- mnist: the 10,000 test digits of MNIST at 16x16 pixels in [0, 1], with 8000 rows to train, 2000
+  rows to test, and labels.
 - scenes: 8x8 patches of the whitened natural scenes at half size, split into ON and OFF channels
   and divided by their standard deviation, with 50,000 rows to train from images 0-7, 5000 rows to
   test from images 8-9, and no labels.
 
 The quality of codes is measured on the test rows, in the same way for every coder:
 
-- EV: 1 - SSE / SS of the coder's own reconstruction, codes times components.
-- EVlin: the same for one linear least-squares read-out of the codes, fitted on at most 10,000
-  training rows. This is the column that compares coders fairly.
-- L0: mean number of non-zero entries of a code.
-- accuracy: of logistic regression on the codes divided by their overall standard deviation.
+- EV, explained variance: 1 - SSE / SS, where SSE is the sum of squared errors of the coder's own
+  reconstruction, codes times components, and SS the sum of squares about the mean.
+- EVlin: the same for a linear least-squares read-out of the codes, fitted on at most 10,000
+  training rows. This is the measure that compares coders fairly.
+- L0: the mean number of non-zero entries of a code.
+- accuracy: that of logistic regression on the codes, divided by their overall standard deviation.
 """
 
 from dataclasses import dataclass, replace

@@ -2,14 +2,16 @@
 Coding: time against quality
 ============================
 
-This benchmark compares the microseconds per row that `transform` takes with two measures of
-quality on test rows: the variance that a linear read-out of the codes explains (EVlin), and the
-accuracy of a linear classifier on them. `tasks.py` defines both. DendriticBalanceCoder is fitted
-once, with its defaults, and then codes with other presentation times. Its peers are fitted again
-for every penalty alpha, except orthogonal matching pursuit. This uses the dictionary of
-MiniBatchDictionaryLearning at alpha 0.3 with atoms of norm 1, and a given number of non-zero
-entries. All run on one thread; all coders of a task are timed in turn on the same rows, in one
-call each. Compare them at equal L0, the mean number of non-zero entries, or at equal EVlin.
+This benchmark compares the time that `transform` takes per row with two measures of quality on
+test rows: the variance that a linear read-out of the codes explains (EVlin), and the accuracy of a
+linear classifier on them. `tasks.py` defines both. Compare coders at equal EVlin, or at an equal
+mean number of non-zero entries (L0).
+
+DendriticBalanceCoder is fitted once, with its defaults, and then codes with several presentation
+times. Its peers are fitted again for every penalty alpha. The exception is orthogonal matching
+pursuit, which uses the dictionary of MiniBatchDictionaryLearning at alpha 0.3, with atoms of norm
+1, and codes with several numbers of non-zero entries. All run on one thread. The coders of a task
+are timed in turn on the same rows, in one call each.
 """
 
 import copy

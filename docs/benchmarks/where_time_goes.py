@@ -2,13 +2,13 @@
 Where a fit spends its time
 ===========================
 
-The parts of `fit` are timed from the outside while it runs, each without the parts that it calls.
-They are the compiled kernels that present stimuli; the decoder and the rule (`Rule.update`), both
-linear algebra; the rest of `network.learn` (biases, noise, sums over a batch); and the rest of
-`fit` in Python (validation, scale, order of rows). Times are also divided by the number of spikes,
-which the kernels draw and add up for learning. All fits run on one thread, after a fit that
-compiles the kernels. EV, the explained variance, and L0, the number of non-zero entries of a code,
-are measured on test rows.
+The parts of `fit` are timed from the outside while it runs, and the time of each does not include
+the parts that it calls. They are the compiled kernels that present stimuli; the decoder and the
+learning rule (`Rule.update`), which are linear algebra; the rest of `network.learn` (biases,
+noise, sums over a batch); and the rest of `fit` in Python (validation, scale, order of rows).
+Times are also divided by the number of spikes, because the kernels draw each spike and add it up
+for learning. All fits run on one thread, after a fit that compiles the kernels. EV, the explained
+variance, and L0, the number of non-zero entries of a code, are measured on test rows.
 """
 
 import statistics

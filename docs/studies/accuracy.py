@@ -2,28 +2,30 @@
 Accuracy: seeds, dictionaries and encoders
 ==========================================
 
-This study asks how well linear classifiers do on codes, how much of that is chance, and what
-bounds it.
+This study asks how accurate linear classifiers of codes are, how much of that is chance, and
+whether the dictionary or the encoder limits it.
 
-The first tables compare coders on the same test rows. They give means ± standard deviations over
-seeds of the mean over the splits of a task, see `tasks.py`. A seed is that of the coder and of a
-new order of the training rows. SPAMS has no seed, but the new order gives it another dictionary,
-too. "Scaled" is the accuracy on codes divided by their overall standard deviation, and "as is" the
-accuracy on codes as they come. EVlin and L0 are given too, because accuracy alone says little
-about a code.
+The first tables compare coders on the same test rows. The accuracy of a seed is the mean over the
+splits of a task (see `tasks.py`); the tables give means ± standard deviations over seeds. A seed
+sets the random numbers of the coder and a new order of the training rows. SPAMS has no seed of its
+own, but learns another dictionary from the new order. "Scaled" is the accuracy on codes divided by
+their overall standard deviation, and "as is" the accuracy on codes as they come. Accuracy alone
+says little about a code, so the variance that a linear read-out explains (EVlin) and the mean
+number of non-zero entries (L0) stand beside it.
 
-The other tables take dictionaries and encoders apart. The dictionaries are those that SPAMS has
-learned with several penalties, and that of DendriticBalanceCoder with atoms of norm 1. They are
-coded by the lasso of SPAMS with several penalties; "its own" are the codes of
-DendriticBalanceCoder itself. Only the training rows of the first split are used, in four folds and
-several repeats. The first number is the better of the two accuracies, with a standard error that
-ignores that folds share rows; the second is L0.
+The other tables combine every dictionary with every encoder. The dictionaries are those that SPAMS
+has learned with several penalties, and that of DendriticBalanceCoder with atoms of norm 1. The
+encoders are the lasso of SPAMS with several penalties and, under "its own", DendriticBalanceCoder
+itself. Only the training rows of the first split are used, in four folds and several repeats. The
+first number in a cell is the better of the two accuracies, with a standard error that ignores that
+folds share rows; the second is L0.
 
 A linear classifier is about as good with any of these codes. The best pair of dictionary and
 encoder is 0.002 better than DendriticBalanceCoder, with standard errors of 0.002, and the number
 of components matters more than the choice of either. Over seeds, SPAMS at alpha 0.3 is 0.001 to
-0.002 better on digits, and DendriticBalanceCoder 0.001 to 0.004 better on MNIST. The codes of
-DendriticBalanceCoder explain 0.04 to 0.07 more on both, with more entries.
+0.002 better on digits, and DendriticBalanceCoder is 0.001 to 0.004 better on MNIST. The codes of
+DendriticBalanceCoder explain 0.04 to 0.07 more of the variance than those of SPAMS at alpha 0.3 on
+both, with more entries.
 """
 
 import statistics

@@ -6,25 +6,25 @@ This study shows why the defaults of DendriticBalanceCoder are what they are. On
 time is moved away from its default, and coders with each value learn the same data. Only the
 training rows of the first split of a task are used (see `tasks.py`), in four folds. A coder learns
 from three of them and codes the fourth, on which we test a classifier that has learned from the
-codes of the three. One task, breast cancer, is a table of another kind; it is standardised and
-therefore has negative entries.
+codes of the three. Two tasks are images. The third, breast cancer, is a table of measurements; it
+is standardised and therefore has negative entries.
 
 EV is the variance that the coder's own read-out explains, and EVlin the variance that a linear
-read-out fitted to the codes explains. The spikes per row determine the computing time, and L0 is
-the number of active entries. "Off target" is the fraction of neurons whose firing rate differs
-from the target by more than a factor of 2. Factors multiply the automatic value. Long learning
-shows whether a network stays good.
+read-out fitted to the codes explains. The number of spikes per row determines the computing time,
+and L0 is the number of active entries. "Off target" is the fraction of neurons whose firing rate
+differs from the target by more than a factor of 2. A "factor" multiplies the automatic value of a
+parameter. Fits with more presentations show whether a network stays good when it goes on learning.
 
-A higher rate gives more spikes, which reconstruct better, are less sparse, and take time in
-proportion. Accuracy, whose means have standard errors of 0.006, 0.002 and 0.007, hardly depends on
-the rate from half the default on, and falls by 0.01 to 0.02 at a quarter of it. Twice the noise
-makes the codes of images worse and less sparse. Half the noise codes as well as the default. The
-default keeps a distance from the noise at which neurons fire above their target rate, as they
-begin to at a quarter. Decay of the decoder makes the own read-out of images a few per cent too
-small, which costs some reconstruction. It gains much on signed data, for which learning goes
-astray without it, and it makes codes sparser. Steps up to 0.5 ms, batches, homeostasis and faster
-annealing matter little. Steps of 1 ms hold fewer spikes, and slow annealing ends with too much
-noise.
+A higher rate gives more spikes. They reconstruct better, but codes are less sparse, and time grows
+in proportion. Accuracy hardly depends on the rate from half the default on, and falls by 0.01 to
+0.02 at a quarter of it; its means have standard errors of 0.006, 0.002 and 0.007 for the three
+tasks. Twice the noise makes the codes of images worse and less sparse. Half the noise codes as
+well as the default, but the default keeps a distance from the noise at which neurons fire above
+their target rate, as they begin to at a quarter. Decay of the decoder makes the own read-out of
+images a few per cent too small, which costs some reconstruction. It gains much on signed data, for
+which learning goes astray without it, and it makes codes sparser. Time steps up to 0.5 ms, the
+batch size, the rate of homeostasis and faster annealing of the noise matter little. Steps of 1 ms
+hold fewer spikes, and slow annealing ends with too much noise.
 """
 
 import sys

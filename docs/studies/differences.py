@@ -4,18 +4,19 @@ Differences: what sets the defaults apart from the published model
 
 The defaults of DendriticBalanceCoder differ from the published settings in several ways. This
 study shows what each difference does to dendritic and to somatic balance. The data are images of
-two bars, 8x8 pixels with correlation p = 0.7, for 16 neurons. Numbers are the variance of 2000
-test images that the own read-out does not explain, in mean ± standard deviation over seeds.
+two bars, 8x8 pixels with correlation p = 0.7, for 16 neurons. The numbers in the table are the
+fraction of the variance of 2000 test images that the network's own read-out does not explain, as
+mean ± standard deviation over seeds.
 
 In the first two columns of numbers, all settings are the defaults, except the one that is named,
 which is as published. In the last two, all settings are as published, except the one that is
 named, which is the default. Published networks learn from a twentieth of the published number of
 stimuli with twenty times the published learning rates.
 
-At the defaults the two rules are level on these data, because at most one spike in a step already
-keeps neurons of somatic balance from firing together; where several are allowed, somatic balance
-has three times the unexplained variance. With published settings dendritic balance explains much
-more, and no single difference closes the gap.
+At the defaults the two rules are level on these data, because neurons of somatic balance cannot
+fire together where a step may have only one spike. Where a step may have several, somatic balance
+leaves three times as much of the variance unexplained as dendritic balance. With published
+settings dendritic balance explains much more, and no single difference closes the gap.
 """
 
 import sys

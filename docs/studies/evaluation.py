@@ -2,34 +2,39 @@
 Evaluation: what the codes are worth
 ====================================
 
-We compare DendriticBalanceCoder, with its defaults, with MiniBatchDictionaryLearning (lasso, alpha
-0.1 and 0.3), orthogonal matching pursuit (OMP) and random features. OMP uses the atoms of the
-lasso at alpha 0.3, and as many non-zero entries as DendriticBalanceCoder has on test rows. Random
-features are rectified random projections. Their thresholds give every unit, on training rows, the
-mean active fraction of DendriticBalanceCoder. "input" is not a code, but the data themselves.
-Every split of the data has its own seed, which is also that of the coders; we report mean ±
-standard deviation over splits.
+This study asks what codes are worth as descriptions of the data and as features of a classifier,
+also with few labels, with noise in the data and without some of the units. We compare
+DendriticBalanceCoder, with its defaults, with MiniBatchDictionaryLearning (lasso, alpha 0.1 and
+0.3), orthogonal matching pursuit (OMP) and random features. OMP uses the atoms of the lasso at
+alpha 0.3, and as many non-zero entries as DendriticBalanceCoder has on test rows. Random features
+are random projections that are rectified above a threshold, at which every unit is active in as
+many training rows as a unit of DendriticBalanceCoder on average. "input" is not a code, but the
+data themselves. Every split of the data has its own seed, which is also that of the coders; we
+report mean ± standard deviation over splits.
 
-EVlin is the variance that a linear least-squares read-out explains, which is fitted to training
-codes in the same way for all coders. Accuracy is that of logistic regression on the codes, see
-`tasks.py`. We refit both read-outs for every experiment, with two exceptions. In the noise
-experiment we add noise to the test rows (its standard deviation is given as a fraction of that of
-all training data), and ask the original read-outs for the clean rows. In the silencing experiment
-we silence units, the same random ones for all coders; we report the original read-outs and,
-separately, "refitted" ones. A silenced unit of DendriticBalanceCoder can no longer spike, so it
-does not inhibit other units either; peers code again with the atoms that remain. "Homeostasis" is
-the same network after 40,000 presentations without learning, in which the biases of the remaining
-units bring them back to the target rate. The first panel of a figure also shows
-DendriticBalanceCoder with other presentation times.
+EVlin is the variance explained by a linear least-squares read-out, which is fitted to training
+codes in the same way for all coders. Accuracy is that of logistic regression on the codes (see
+`tasks.py`), and L0 the mean number of non-zero entries. The first panel of a figure also shows
+DendriticBalanceCoder with other presentation times. Read-out and classifier are fitted anew for
+every condition, with two exceptions:
 
-Lifetime and population are the sparseness of Treves and Rolls over rows and over units. It is that
-of magnitudes for OMP, whose codes are signed. Planted dictionaries of sparse non-negative atoms
-with 64 features are learned from 5000 mixtures with exponential weights. Recovery is the mean
-cosine similarity of atoms to the components assigned to them, and "found" is the fraction of atoms
-for which it is above 0.9. A Fano factor is the variance of spike counts over 20 trials, divided by
-their mean and pooled over 200 test rows and all units. Noise is the fraction of the variance of
-codes, or of their reconstructions, that is between trials of a row. Shuffled reconstructions
-combine trials of different units at random, so that units cannot correct each other.
+- Noise: we add noise to the test rows, and ask the read-outs of clean rows for the clean rows. The
+  standard deviation of the noise is given as a fraction of that of all training data.
+- Silencing: we silence units, the same random ones for all coders, and report the read-outs of the
+  intact codes and, separately, "refitted" ones. A silenced unit of DendriticBalanceCoder can no
+  longer spike, so it does not inhibit other units either. Lasso and OMP code again with the atoms
+  that remain. "Homeostasis" is the same network after 40,000 presentations without learning, in
+  which the biases of the remaining units bring them back to the target rate.
+
+"Lifetime" and "population" are the sparseness of Treves and Rolls of a unit over rows and of a row
+over units. For OMP, whose codes are signed, it is that of the magnitudes. Planted dictionaries of
+sparse non-negative atoms with 64 features are learned from 5000 mixtures with exponential weights.
+Recovery is the mean cosine similarity of atoms to the components assigned to them, and "found" is
+the fraction of atoms for which it is above 0.9. A Fano factor is the variance of spike counts over
+20 trials, divided by their mean and pooled over 200 test rows and all units. Noise of codes, or of
+their reconstructions, is the fraction of their variance that lies between trials of a row.
+"Shuffled" reconstructions take the trial of every unit at random, so that units cannot correct
+each other.
 """
 
 import copy

@@ -2,22 +2,23 @@
 Lanes: when a batch may stand for one stimulus after another
 ============================================================
 
-The published networks see one stimulus after another, and learn in every step. With batches, as
-many copies of the network, or lanes, see a stimulus each before the weights change, which is many
-times as fast. This study asks how large a batch may be before the published result changes.
+The published networks see one stimulus after another, and learn in every step. With batches,
+several copies of the network, or lanes, see one stimulus each before the weights change, and a
+presentation takes a fraction of the time. This study asks how large a batch may be before the
+published result changes.
 
-Networks of 16 neurons learn 8x8 bars (p 0.7) with the published settings of dendritic and of
-somatic balance, and read out by the decoder that they learn with. The published schedule has
-1,000,000 stimuli. Shorter ones have learning rates that are larger by the same factor. "step" says
-how far weights may move during a batch: it is the decoder rate times the duration of a
-presentation times the number of lanes. We report the unexplained variance of 2000 new rows as mean
-± standard deviation over seeds, and the processor time of a presentation as median, least and
-largest.
+Networks of 16 neurons learn images of bars (8x8 pixels, p = 0.7) with the published settings of
+dendritic and of somatic balance, and read out by the decoder that they learn with. The published
+schedule has 1,000,000 stimuli. Shorter ones have learning rates that are larger by the same
+factor. "step" says how far weights may move during a batch: it is the decoder rate times the
+duration of a presentation times the number of lanes. The table gives the unexplained variance of
+2000 new rows as mean ± standard deviation over seeds, and the processor time of a presentation as
+median, least and largest.
 
 With up to four lanes both rules have the result of a single one within the scatter of seeds, at
 every learning rate tried, and a presentation takes a third to a quarter of the time. From 16 lanes
-on, somatic balance still does, while dendritic balance explains more than with a single lane, by
-0.004 to 0.017 of the variance.
+on, this still holds for somatic balance, while dendritic balance explains more of the variance
+than with a single lane, by 0.004 to 0.017.
 """
 
 import sys

@@ -7,13 +7,13 @@ pipeline on ordinary tables. These are breast cancer, wine and diabetes of sciki
 columns in their own units, and a made-up table whose columns are in units that differ by powers of
 ten, from 0.01 to 1000. All tables are used as they are, and after StandardScaler. We compare the
 coder with the columns themselves, with PCA with half as many components, and with
-MiniBatchDictionaryLearning and the distances of KMeans with as many.
+MiniBatchDictionaryLearning and the distances of KMeans, both with as many components as columns.
 
-The score is the accuracy on test rows of logistic regression (for diabetes, R^2 of ridge
-regression), which takes the features as they come. We give mean ± standard deviation over splits.
-EV is the `score` of the coder on test rows. Silent units and warnings are totals over all splits;
+The score is the accuracy on test rows of logistic regression or, for diabetes, the R^2 of ridge
+regression; both take the features as they come. We give mean ± standard deviation over splits. EV
+is the `score` of the coder on test rows. Silent units and warnings are totals over all splits;
 warnings of the coder in `fit` and `transform` are counted separately from those of the model after
-it. All run on one thread; all coders are fitted in turn on each split, after a fit that compiles
+it. All run on one thread. The coders are fitted in turn on each split, after a fit that compiles
 the kernels.
 """
 
