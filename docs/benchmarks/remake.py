@@ -31,6 +31,7 @@ PAGES = {
         "growth",
         "startup",
         "where_time_goes",
+        "images",
     ),
     "studies": ("evaluation", "parts", "accuracy", "tables", "defaults", "differences", "lanes"),
 }

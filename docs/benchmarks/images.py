@@ -1,0 +1,304 @@
+"""
+Images: patches in front of a linear classifier
+===============================================
+
+One front end for all: patches of an image are normalised, coded, and pooled over a grid
+(`skdendbal.image.PatchCoder`), and a linear support vector machine classifies the pooled codes.
+Only the coder of patches changes. The data are MNIST t10k (8000 images to train and 2000 to test,
+patches of 7x7 pixels, a grid of 4x4) and a part of CIFAR-10 (10,000 and 4000 images in colour,
+whitened patches of 6x6 pixels at every second one, a grid of 2x2).
+
+- DendriticBalanceCoder codes patches for 2, 5 or 20 ms, by rates or by balanced codes.
+- SPAMS (non-negative lasso) learns a dictionary with the alpha that leaves about as many active
+  entries as balanced codes of 5 ms have, which is found by bisection on training patches.
+- The code "k-means, triangle" of a patch is by how much a centre is nearer to it than the average
+  one, and zero for centres farther away than that.
+- "random patches" are training patches of norm 1, and "random" are random directions. The
+  projections on both lose a threshold that leaves as many active entries as balanced codes of 5 ms
+  have.
+- PCA has half as many components, whose positive and negative parts are pooled apart.
+- Raw pixels, and the histograms of oriented gradients (HOG) of scikit-image, need no patches.
+
+The classifier learns from the first 100 to all training images. Its C is raised by factors of
+about three until the accuracy on a quarter of them, of at most 2000, falls. Coders
+learn from patches of all training images, without labels. "us an image" is the processor time to
+make the features of a test image, on one thread. EV is the variance of test patches that codes
+times components explain after the front end, and "active" the number of entries of a patch's code
+that are not zero. Numbers are means over seeds, accuracies with standard deviations. A seed is
+that of patches, of coders and, for MNIST, of the split.
+"""
+
+import io
+import time
+
+import benchmark
+import numpy as np
+import peers
+import tasks
+from joblib import Parallel, delayed
+from PIL import Image
+from skimage.feature import hog
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.cluster import MiniBatchKMeans
+from sklearn.decomposition import PCA
+from sklearn.model_selection import train_test_split
+from sklearn.svm import LinearSVC
+
+from skdendbal import DendriticBalanceCoder
+from skdendbal.image import PatchCoder
+
+CS = 10.0 ** np.arange(-3.0, 1.5, 0.5)  # of the classifier
+N_TO_CHOOSE = 2000  # training images on which C is chosen, at most
+N_TRAIN = (100, 300, 1000, 3000, 10_000)  # training images of the classifier
+N_PROBES = 2000  # patches on which sparseness is made equal
+N_BISECTIONS = 5
+ALPHAS = 0.02, 1.0  # of SPAMS, for rows of norm 1; the smallest and the largest
+CODES = (("rate", 5.0), ("balanced", 2.0), ("balanced", 5.0), ("balanced", 20.0))
+
+
+# Data
+# ----
+def mnist(folder, seed):
+    """Return training and test images, and their labels."""
+    with np.load(folder / "mnist_t10k.npz") as file:
+        images, labels = file["images"] / 255.0, file["labels"]
+    return train_test_split(images, labels, train_size=8000, random_state=seed, stratify=labels)
+
+
+def cifar(folder, seed):
+    """Return training and test images, and their labels."""
+    with np.load(folder / "cifar10_part.npz") as file:
+        arrays = {name: file[name] for name in file.files}
+
+    def read(part):
+        jpeg, ends = arrays[f"{part}_jpeg"].tobytes(), arrays[f"{part}_ends"]
+        starts = [0, *ends[:-1]]
+        files = (io.BytesIO(jpeg[a:b]) for a, b in zip(starts, ends, strict=True))
+        return np.array([np.asarray(Image.open(file).convert("RGB")) for file in files]) / 255.0
+
+    return read("train"), read("test"), arrays["train_labels"], arrays["test_labels"]
+
+
+TASKS = {  # loader, front end
+    "mnist": (mnist, PatchCoder()),
+    "cifar": (cifar, PatchCoder(patch_size=6, stride=2, whiten=True, grid=2)),
+}
+RUNS = (("mnist", 64, 3), ("mnist", 200, 1), ("cifar", 100, 1), ("cifar", 400, 1))  # and seeds
+
+
+# Coders of patches
+# -----------------
+class Lasso(TransformerMixin, BaseEstimator):
+    """Lasso of SPAMS, with the alpha that leaves about `n_active` entries of a training row."""
+
+    def __init__(self, n_components, n_active):
+        self.n_components = n_components
+        self.n_active = n_active
+
+    def fit(self, X, y=None):
+        """Learn a dictionary; its alpha is found by bisection."""
+        self.scale_ = np.sqrt(np.square(X).sum(axis=1).mean())
+        rows, (low, high) = X / self.scale_, ALPHAS
+        for _ in range(N_BISECTIONS):
+            alpha = np.sqrt(low * high)
+            self.lasso_ = peers.Spams(self.n_components, alpha).fit(rows)
+            if tasks.active(self.lasso_.transform(rows[:N_PROBES])) > self.n_active:
+                low = alpha
+            else:
+                high = alpha
+        return self
+
+    def transform(self, X):
+        """Code rows."""
+        return self.lasso_.transform(np.asarray(X, dtype=float) / self.scale_)
+
+    def inverse_transform(self, X):
+        """Reconstruct rows."""
+        return X @ self.lasso_.components_ * self.scale_
+
+
+class Triangle(TransformerMixin, BaseEstimator):
+    """By how much centres of k-means are nearer than the average one (Coates et al., 2011)."""
+
+    def __init__(self, n_components, random_state=None):
+        self.n_components = n_components
+        self.random_state = random_state
+
+    def fit(self, X, y=None):
+        """Find centres."""
+        self.k_means_ = MiniBatchKMeans(
+            self.n_components, random_state=self.random_state, n_init=3, batch_size=4096
+        ).fit(X)
+        return self
+
+    def transform(self, X):
+        """Code rows."""
+        distances = self.k_means_.transform(X)
+        return np.maximum(distances.mean(axis=1, keepdims=True) - distances, 0.0)
+
+
+class Thresholded(TransformerMixin, BaseEstimator):
+    """Projections on training rows or random directions, less a threshold."""
+
+    def __init__(self, n_components, n_active, takes_rows, random_state=None):
+        self.n_components = n_components
+        self.n_active = n_active
+        self.takes_rows = takes_rows
+        self.random_state = random_state
+
+    def fit(self, X, y=None):
+        """Choose directions, and the threshold that leaves `n_active` entries on average."""
+        random = np.random.default_rng(self.random_state)
+        if self.takes_rows:
+            directions = X[random.permutation(len(X))[: self.n_components]]
+        else:
+            directions = random.normal(size=(self.n_components, X.shape[1]))
+        self.directions_ = directions / np.linalg.norm(directions, axis=1, keepdims=True)
+        projections = X[:N_PROBES] @ self.directions_.T
+        self.threshold_ = np.quantile(projections, 1.0 - self.n_active / self.n_components)
+        return self
+
+    def transform(self, X):
+        """Code rows."""
+        return np.maximum(X @ self.directions_.T - self.threshold_, 0.0)
+
+
+def coders(front_end, n_components, images, seed):
+    """Yield the name of a coder, and a function that makes features of images with it."""
+
+    def fit(coder, **params):
+        whole = clone(front_end).set_params(coder=coder, random_state=seed, **params)
+        return whole.fit(images)
+
+    ours = fit(DendriticBalanceCoder(n_components, code="balanced", transform_time=5.0))
+    n_active = active(ours, images[:100])
+    for code, transform_time in CODES:
+        ours.coder_.set_params(code=code, transform_time=transform_time)
+        yield f"ours, {code}, {transform_time:g} ms", ours
+    if peers.HAS_SPAMS:
+        lasso = fit(Lasso(n_components, n_active))
+        yield "SPAMS", lasso
+    yield "k-means, triangle", fit(Triangle(n_components, seed))
+    yield "random patches, threshold", fit(Thresholded(n_components, n_active, True, seed))
+    yield "random, threshold", fit(Thresholded(n_components, n_active, False, seed))
+    n_directions = min(n_components // 2, len(ours.coder_.components_[0]))
+    yield "PCA, signs apart", fit(PCA(n_directions), split_signs=True)
+
+
+def baselines():
+    """Yield the name of features without patches, and the function that makes them."""
+    yield "raw pixels", lambda images: images.reshape(len(images), -1)
+    yield "HOG", lambda images: np.array([histograms_of_gradients(image) for image in images])
+
+
+def histograms_of_gradients(image):
+    """Return the HOG of an image, in blocks of two cells of four pixels."""
+    return hog(
+        image,
+        pixels_per_cell=(4, 4),
+        cells_per_block=(2, 2),
+        channel_axis=-1 if image.ndim == 3 else None,
+    )
+
+
+# Measures
+# --------
+def active(front_end, images):
+    """Return the mean number of non-zero entries of the code of a patch that is not blank."""
+    codes = front_end.encode_patches(images)
+    return np.count_nonzero(codes) / np.count_nonzero(codes.any(axis=-1))
+
+
+def accuracy(train, train_labels, test, test_labels):
+    """Return the accuracy of a linear support vector machine, C chosen on training images."""
+    parts = train_test_split(
+        train[:N_TO_CHOOSE],
+        train_labels[:N_TO_CHOOSE],
+        test_size=0.25,
+        random_state=0,
+        stratify=train_labels[:N_TO_CHOOSE],
+    )
+    scale = 0.1 * np.sqrt(np.square(train).sum(axis=1).mean())
+
+    def score(c, X, X_test, y, y_test):
+        return LinearSVC(C=c, random_state=0).fit(X / scale, y).score(X_test / scale, y_test)
+
+    best, highest = CS[0], 0.0
+    for c in CS:
+        reached = score(c, *parts)
+        if reached < highest:
+            break
+        best, highest = c, reached
+    return score(best, train, test, train_labels, test_labels)
+
+
+def measure(name, n_components, seed, folder, is_quick):
+    """Return a row of results for every coder and number of training images."""
+    load, front_end = TASKS[name]
+    train, test, train_labels, test_labels = load(folder, seed)
+    if is_quick:
+        front_end = clone(front_end).set_params(n_patches=2000)
+        train, train_labels = train[:400], train_labels[:400]
+        test, test_labels = test[:200], test_labels[:200]
+    rows, mean = [], train.mean(axis=0)
+    for coder, features in (*coders(front_end, n_components, train, seed), *baselines()):
+        transform = getattr(features, "transform", features)
+        start = time.process_time()
+        test_features = transform(test)
+        result = {
+            "task": name,
+            "components": n_components,
+            "seed": seed,
+            "coder": coder,
+            "us an image": 1e6 * (time.process_time() - start) / len(test),
+            "EV": None,
+            "active": None,
+        }
+        if hasattr(features, "encode_patches"):
+            result["active"] = active(features, test[:100])
+        if hasattr(getattr(features, "coder_", None), "inverse_transform"):
+            result["EV"] = tasks.explained(test[:200], features.reconstruct(test[:200]), mean)
+        train_features = transform(train)
+        for n in sorted({min(n, len(train)) for n in N_TRAIN}):
+            reached = accuracy(train_features[:n], train_labels[:n], test_features, test_labels)
+            rows.append(result | {"training images": n, "accuracy": reached})
+    return rows
+
+
+def summarise(rows):
+    """Return a line for every coder."""
+    lines = []
+    for coder, group in benchmark.group(rows, "coder").items():
+        line = {"coder": coder}
+        for n_train, cell in benchmark.group(group, "training images").items():
+            line[f"{n_train} images"] = benchmark.interval([row["accuracy"] for row in cell])
+        for name in ("us an image", "EV", "active"):
+            values = [row[name] for row in group]
+            line[name] = None if values[0] is None else float(np.mean(values))
+        lines.append(line)
+    return lines
+
+
+def main():
+    """Measure."""
+    parser = benchmark.command_line(__doc__)
+    parser.add_argument("--jobs", type=benchmark.positive, default=1, help="runs at a time (1)")
+    options = tasks.parse(parser, TASKS)
+    report = benchmark.Report(options, __doc__)
+    runs = [run for run in RUNS if run[0] in options.tasks]
+    jobs = [(name, n, seed) for name, n, n_seeds in runs for seed in range(n_seeds)]
+    if options.quick:
+        jobs = [job for job in jobs if job[2] == 0]
+    done = Parallel(options.jobs, return_as="generator")(
+        delayed(measure)(*job, options.data, options.quick) for job in jobs
+    )
+    rows = [row for of_run in benchmark.progress(done, "Images", len(jobs)) for row in of_run]
+    for (name, n_components), group in benchmark.group(rows, "task", "components").items():
+        title = f"{name}, {n_components} components: accuracy by number of training images"
+        report.table(title, summarise(group))
+    report.raw("accuracies", rows)
+    report.save()
+
+
+if __name__ == "__main__":
+    main()
