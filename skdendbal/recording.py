@@ -24,9 +24,9 @@ class Recording:
 
     Every row was presented to the network at rest, or the rows followed one another.
 
-    :meth:`skdendbal.DendriticBalanceCoder.record` makes it. Potentials, currents, inputs and
-    traces are in units of the scaled input, times in ms. Traces and potentials of a step are those
-    from before its spikes.
+    :meth:`skdendbal.DendriticBalanceCoder.record` makes it. Inputs, currents and
+    potentials are in units of the scaled input, traces in spikes, times in ms. Traces and
+    potentials of a step are those from before its spikes.
 
     Parameters
     ----------

@@ -28,14 +28,15 @@ that are not zero. Numbers are means over seeds, accuracies with standard deviat
 that of patches, of coders and, for MNIST, of the split.
 """
 
+import functools
 import io
 import time
+from multiprocessing import get_context
 
 import benchmark
 import numpy as np
 import peers
 import tasks
-from joblib import Parallel, delayed
 from PIL import Image
 from skimage.feature import hog
 from sklearn.base import BaseEstimator, TransformerMixin, clone
@@ -232,8 +233,9 @@ def accuracy(train, train_labels, test, test_labels):
     return score(best, train, test, train_labels, test_labels)
 
 
-def measure(name, n_components, seed, folder, is_quick):
+def measure(job, folder, is_quick):
     """Return a row of results for every coder and number of training images."""
+    name, n_components, seed = job
     load, front_end = TASKS[name]
     train, test, train_labels, test_labels = load(folder, seed)
     if is_quick:
@@ -289,10 +291,10 @@ def main():
     jobs = [(name, n, seed) for name, n, n_seeds in runs for seed in range(n_seeds)]
     if options.quick:
         jobs = [job for job in jobs if job[2] == 0]
-    done = Parallel(options.jobs, return_as="generator")(
-        delayed(measure)(*job, options.data, options.quick) for job in jobs
-    )
-    rows = [row for of_run in benchmark.progress(done, "Images", len(jobs)) for row in of_run]
+    run = functools.partial(measure, folder=options.data, is_quick=options.quick)
+    with get_context("fork").Pool(options.jobs, maxtasksperchild=1) as pool:
+        done = benchmark.progress(pool.imap(run, jobs), "Images", len(jobs))
+        rows = [row for of_run in done for row in of_run]
     for (name, n_components), group in benchmark.group(rows, "task", "components").items():
         title = f"{name}, {n_components} components: accuracy by number of training images"
         report.table(title, summarise(group))
