@@ -111,6 +111,8 @@ class LearningMonitor:
 
     See Also
     --------
+    skdendbal.display.LearningDisplay : Curves of what was recorded.
+    skdendbal.display.DictionaryHistoryDisplay : The dictionary at the chosen times.
     sklearn.callback.ScoringMonitor : Any score on the training data.
 
     Notes
