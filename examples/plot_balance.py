@@ -42,17 +42,26 @@ error = (recording.inputs() - recording.reconstructions())[:, pixel]
 weight = coder.network_.decoder[pixel, unit]  # F is the transpose of D in exact balance
 print(f"largest difference: {np.abs(potential - weight * error).max():.1e}")
 
-figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
-axes[0].plot(recording.times(), error, label="error $(x - Dz)_i$")
-axes[0].plot(recording.times(), potential / weight, "--", label="potential $u_{ji} / F_{ji}$")
-axes[0].set(xlabel="time (ms)")
-axes[0].legend()
-image = axes[1].imshow(
-    sum(recording.dendritic_currents(unit)).mean(axis=0).reshape(8, 8),
-    cmap="RdBu_r",
-    vmin=-0.005,
-    vmax=0.005,
-)
-axes[1].set(xticks=[], yticks=[], title=f"mean potential of the\n64 compartments of neuron {unit}")
-figure.colorbar(image, ax=axes[1])
+figure, ax = plt.subplots(figsize=(8, 3), layout="constrained")
+ax.plot(recording.times(), error, label="error $(x - Dz)_i$")
+ax.plot(recording.times(), potential / weight, "--", label="potential $u_{ji} / F_{ji}$")
+ax.set(xlabel="time (ms)", ylabel="error of one pixel\n(scaled)", xlim=(0, 50))
+ax.legend(loc="lower right")
+
+# %%
+# All compartments of the neuron
+# ------------------------------
+# On average, little is left of the currents in any of the 64 compartments.
+feedforward, recurrent = (current.mean(axis=0) for current in recording.dendritic_currents(unit))
+figure, axes = plt.subplots(1, 3, figsize=(8, 2.6), layout="constrained")
+for ax, current, title in zip(
+    axes,
+    (feedforward, recurrent, feedforward + recurrent),
+    ("feedforward currents", "recurrent currents", "potentials: their sums"),
+    strict=True,
+):
+    limit = abs(feedforward).max()
+    image = ax.imshow(current.reshape(8, 8), cmap="RdBu_r", vmin=-limit, vmax=limit)
+    ax.set(xticks=[], yticks=[], title=title)
+figure.colorbar(image, ax=axes, label="mean current (scaled)")
 plt.show()

@@ -14,7 +14,6 @@ patients, and so keeps its distribution.
    Every line is one split into training and test data, from an earlier run.
 """
 
-# sphinx_gallery_thumbnail_path = "images/claim.png"
 # %%
 import warnings
 from itertools import product
@@ -128,5 +127,6 @@ for (data, X), ax in zip(DATA.items(), axes, strict=True):
     ax.set_title(f"{data} (mean |r| {correlation:.2f}):\n{ratio:.2f} times as much")
     ax.set(xlim=(-0.4, 1.4), ylim=(0, 1.1 * unexplained.max()), xlabel="balance")
 axes[0].set_ylabel("unexplained variance of test data (%)")
+# sphinx_gallery_thumbnail_path = "images/claim.png"
 plt.savefig("claim.png", dpi=150)
 plt.show()

@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 
 from skdendbal import DendriticBalanceCoder, published
 from skdendbal.datasets import make_bars
-from skdendbal.display import RULE_COLOURS
+from skdendbal.display import rule_colour
 
 
 def unexplained(balance, correlation, **changes):
@@ -35,7 +35,7 @@ correlations = [0.0, 0.25, 0.5, 0.75, 1.0]
 figure, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")
 for balance in ("dendritic", "somatic"):
     results = [unexplained(balance, p) for p in correlations]
-    ax.plot(correlations, results, "o-", color=RULE_COLOURS[balance], label=f"{balance} balance")
+    ax.plot(correlations, results, "o-", color=rule_colour(balance), label=f"{balance} balance")
 ax.set(xlabel="correlation p", ylabel="unexplained variance", ylim=(0, None))
 ax.legend()
 
@@ -53,7 +53,7 @@ delays = [1.0, 2.0, 3.0, 5.0]
 figure, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")
 for balance in ("dendritic", "somatic"):
     results = [unexplained(balance, 0.5, delay=delay) for delay in delays]
-    ax.plot(delays, results, "o-", color=RULE_COLOURS[balance], label=f"{balance} balance")
+    ax.plot(delays, results, "o-", color=rule_colour(balance), label=f"{balance} balance")
 ax.set(xlabel="delay (ms)", ylabel="unexplained variance", ylim=(0, None))
 ax.legend()
 plt.show()

@@ -19,7 +19,8 @@ monitor = LearningMonitor(X[1500:], snapshots=[64, 192, 512, 1500, 6000])
 for _ in range(4):
     for start in range(0, 1500, 64):
         monitor.observe(coder.partial_fit(X[start : start + 64]))
-DictionaryHistoryDisplay.from_monitor(monitor).figure_.set_size_inches(10, 2.4)
+display = DictionaryHistoryDisplay.from_monitor(monitor, snapshots=range(5))
+display.figure_.set_size_inches(10, 2.4)
 
 # %%
 # Noise, and why it falls

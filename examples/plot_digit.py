@@ -32,13 +32,13 @@ AnyTimeDisplay.from_recording(recording, rows=[2, 4]).figure_.set_size_inches(9,
 # One neuron
 # ----------
 # A neuron adds up what its compartments do not yet find explained. Its membrane potential rises
-# towards the threshold, and falls when the neuron spikes, or when another neuron explains the same
-# pixels.
+# towards the threshold (dashed), and falls when the neuron spikes (black), or when another neuron
+# explains the same pixels. Input is scaled to a mean squared norm of 1, and so are potentials.
 unit = recording.rasters(row=2).sum(axis=0).argmax()
 spikes = recording.times()[recording.rasters(row=2)[:, unit]]
 figure, ax = plt.subplots(figsize=(8, 2.5), layout="constrained")
 ax.plot(recording.times(), recording.potentials(row=2, units=[unit]))
 ax.axhline(recording.thresholds[unit], color="0.5", ls="--")
 ax.plot(spikes, [recording.thresholds[unit]] * len(spikes), "k|", markersize=12)
-ax.set(xlabel="time (ms)", ylabel=f"potential of neuron {unit}", xlim=(0, 40))
+ax.set(xlabel="time (ms)", ylabel=f"potential of neuron {unit}\n(scaled)", xlim=(0, 40))
 plt.show()

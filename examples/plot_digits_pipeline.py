@@ -13,7 +13,6 @@ Balanced codes take less than a tenth and explain more, but are classified a per
    What the 64 neurons stand for, from an earlier run.
 """
 
-# sphinx_gallery_thumbnail_path = "images/digits_dictionary.png"
 # %%
 import time
 import warnings
@@ -42,6 +41,7 @@ X /= 16.0
 coder = DendriticBalanceCoder(n_components=64, random_state=0).fit(X)
 figure, ax = plt.subplots(figsize=(5, 5), layout="constrained")
 DictionaryDisplay.from_estimator(coder, ax=ax)
+# sphinx_gallery_thumbnail_path = "images/digits_dictionary.png"
 plt.savefig("digits_dictionary.png", dpi=150)
 
 # %%

@@ -13,13 +13,12 @@ or on whether one of them dies.
    The images of 64 neurons, to the bit the same, from an earlier run.
 """
 
-# sphinx_gallery_thumbnail_path = "images/distributed.png"
 # %%
 # ``fit`` runs batches through joblib, so ``joblib.parallel_config`` moves it to an existing
 # cluster. Here this cluster is a ``LocalCluster`` of two processes. ::
 #
 #     pip install "skdendbal[examples,distributed]"
-#     python examples/plot_distributed_dask.py
+#     python plot_distributed_dask.py
 import time
 
 import matplotlib.pyplot as plt
@@ -65,5 +64,6 @@ if __name__ == "__main__":  # workers import this file
     figure, axes = plt.subplots(1, 2, figsize=(7, 3.8), layout="constrained")
     DictionaryDisplay(here).plot(axes[0]).ax_.set_title("learned in one process")
     DictionaryDisplay(there).plot(axes[1]).ax_.set_title("learned on a cluster")
+    # sphinx_gallery_thumbnail_path = "images/distributed.png"
     plt.savefig("distributed.png", dpi=150)
     plt.show()

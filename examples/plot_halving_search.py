@@ -12,7 +12,6 @@ third goes on to a new round with three times as many passes, until only the bes
    Every line is a candidate, from an earlier run.
 """
 
-# sphinx_gallery_thumbnail_path = "images/halving.png"
 # %%
 import warnings
 
@@ -82,6 +81,7 @@ ax.errorbar(passes[rounds], accuracy[rounds], standard_errors, fmt="o-C1", capsi
 ax.set(xscale="log", xlabel="passes over the digits", ylabel="accuracy in cross-validation")
 ax.set_xticks(search.n_resources_, search.n_resources_)
 ax.minorticks_off()
+# sphinx_gallery_thumbnail_path = "images/halving.png"
 plt.savefig("halving.png", dpi=150)
 
 # %%

@@ -2,7 +2,7 @@
 Parts found in mixtures
 =======================
 
-Every image shows several bars at once, and none shows a bar alone. The network finds the bars all
+Every image shows three bars at once, and none shows a bar alone. The network finds the bars all
 the same, because they are the parts with which all images can be explained by few spikes.
 """
 
@@ -17,11 +17,11 @@ from skdendbal.metrics import dictionary_recovery
 
 SIDE = 6
 bars = np.vstack([np.repeat(np.eye(SIDE), SIDE, axis=1), np.tile(np.eye(SIDE), SIDE)])
-shown = np.random.default_rng(0).random((4000, 2 * SIDE)) < 0.25  # about three bars in an image
+shown = np.random.default_rng(0).random((4000, 2 * SIDE)).argsort(axis=1) < 3  # bars in an image
 X = shown.astype(float) @ bars
 
 coder = DendriticBalanceCoder(n_components=2 * SIDE, random_state=0).fit(X)
-figure, axes = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(8, 3.4), layout="constrained")
 DictionaryDisplay(X[:12]).plot(axes[0]).ax_.set_title("images")
 DictionaryDisplay.from_estimator(coder, ax=axes[1], vmin=0).ax_.set_title("what neurons stand for")
 
@@ -31,7 +31,7 @@ DictionaryDisplay.from_estimator(coder, ax=axes[1], vmin=0).ax_.set_title("what 
 # Recovery is the mean similarity of true parts and the components
 # assigned to them; 1 is perfect. Non-negative matrix factorisation finds the bars, too. Principal
 # components do not, since they mix parts and cancel them.
-figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(10, 2.9), layout="constrained")
 models = {
     "DendriticBalanceCoder": coder,
     "NMF": NMF(2 * SIDE, init="random", max_iter=2000, random_state=0).fit(X),

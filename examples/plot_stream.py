@@ -31,7 +31,7 @@ for start in range(0, len(stream), 500):
 
 figure, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
 ax.plot(presentations, scores, label=["digits 0 to 4", "digits 5 to 9"])
-ax.axvline(8000, color="0.5", ls="--")
+ax.axvline(8000, color="0.5", ls="--", label="the digits change")
 ax.set(xlabel="digits presented", ylabel="explained variance", ylim=(0, 1))
 ax.legend(loc="lower right")
 
@@ -56,8 +56,8 @@ for ax, components, title in zip(
 # others unlikely.
 coder = DendriticBalanceCoder(n_components=36, random_state=0).fit(low)
 figure, ax = plt.subplots(figsize=(7, 2.8), layout="constrained")
-ax.hist([coder.score_samples(low), coder.score_samples(high)], bins=40, histtype="step",
-        label=["digits 0 to 4", "digits 5 to 9"], density=True)  # fmt: skip
-ax.set(xlabel="log-likelihood of a row", yticks=[])
+for rows, label in ((low, "digits 0 to 4"), (high, "digits 5 to 9")):
+    ax.hist(coder.score_samples(rows), bins=np.arange(-280, -80, 5), alpha=0.6, label=label)
+ax.set(xlabel="log-likelihood of a row", ylabel="digits")
 ax.legend(loc="upper left")
 plt.show()

@@ -5,6 +5,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
@@ -108,3 +109,21 @@ def test_links_of_the_readme_and_of_estimators_lead_to_pages_of_the_site():
             assert (ROOT / link.removeprefix(repository).removeprefix(raw)).exists(), link
         else:
             assert link.startswith("https://doi.org/")
+
+
+def test_every_example_has_a_place_in_the_gallery_and_a_picture():
+    gallery = runpy.run_path(ROOT / "docs" / "gallery.py")
+    examples = {path.stem: path.read_text() for path in (ROOT / "examples").rglob("plot_*.py")}
+    assert set(gallery["ORDER"]) == set(examples)
+    for name in gallery["NOT_RUN"]:
+        thumbnail = re.search(r'sphinx_gallery_thumbnail_path = "(.*)"', examples[name])[1]
+        shown = re.search(r"\.\. figure:: /(.*)", examples[name])[1]
+        assert thumbnail == shown
+        assert (ROOT / "docs" / shown).exists()
+
+
+def test_the_readme_runs_an_example_that_is_there():
+    command = re.search(r"<!-- main job -->\n```sh\n(.*)\n```", (ROOT / "README.md").read_text())[
+        1
+    ]
+    assert (ROOT / command.split()[-1]).exists()

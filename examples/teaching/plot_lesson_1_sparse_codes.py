@@ -31,7 +31,7 @@ codes = coder.transform(X)
 # the rate of its neuron.
 k = 5
 strongest = np.argsort(-codes[k])[:6]
-figure, axes = plt.subplots(1, 8, figsize=(9, 1.8), layout="constrained")
+figure, axes = plt.subplots(1, 8, figsize=(9, 1.6), layout="constrained")
 axes[0].imshow(X[k].reshape(8, 8), cmap="gray_r")
 axes[0].set_title("digit")
 for ax, unit in zip(axes[1:7], strongest, strict=True):
@@ -68,6 +68,7 @@ figure, ax = plt.subplots(figsize=(5, 3.2), layout="constrained")
 ax.plot(active, explained, "o-")
 for rate, *point in zip(rates, active, explained, strict=True):
     ax.annotate(f"{rate} Hz", point, xytext=(6, -10), textcoords="offset points")
+ax.margins(x=0.2, y=0.1)
 ax.set(xlabel="active neurons for a digit", ylabel="explained variance")
 
 # %%

@@ -50,7 +50,7 @@ print("same potential:", np.allclose(potential, recording.potentials(units=[unit
 # weight could reduce it. The plasticity :math:`\Delta F_{ji} \propto z_j (x - F^T z)_i` needs
 # nothing that the synapse does not see.
 feedforward, recurrent = recording.dendritic_currents(unit)
-figure, axes = plt.subplots(1, 4, figsize=(9, 2.6), layout="constrained")
+figure, axes = plt.subplots(1, 4, figsize=(9, 2.9), layout="constrained")
 images = [
     X[0],
     feedforward[-1],

@@ -18,9 +18,9 @@ import numpy as np
 
 from skdendbal import DendriticBalanceCoder, published
 from skdendbal.datasets import make_bars
-from skdendbal.display import RULE_COLOURS, DictionaryDisplay
+from skdendbal.display import DictionaryDisplay, rule_colour
 
-figure, axes = plt.subplots(1, 2, figsize=(8, 2.4), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(8, 1.3), layout="constrained")
 for ax, p in zip(axes, (0.0, 0.9), strict=True):
     images = make_bars(18, 8, correlation=p, random_state=1).reshape(2, 9, 8, 8)
     mosaic = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=0.5)
@@ -64,7 +64,7 @@ figure, ax = plt.subplots(figsize=(5, 3.2), layout="constrained")
 delays = [1.0, 3.0, 5.0]
 for balance in ("dendritic", "somatic"):
     unexplained = [1 - learn(balance, 0.5, delay=delay).score(test) for delay in delays]
-    ax.plot(delays, unexplained, "o-", color=RULE_COLOURS[balance], label=f"{balance} balance")
+    ax.plot(delays, unexplained, "o-", color=rule_colour(balance), label=f"{balance} balance")
 ax.set(xlabel="delay (ms)", ylabel="unexplained variance", ylim=(0, None))
 ax.legend()
 
