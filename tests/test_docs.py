@@ -123,7 +123,6 @@ def test_every_example_has_a_place_in_the_gallery_and_a_picture():
 
 
 def test_the_readme_runs_an_example_that_is_there():
-    command = re.search(r"<!-- main job -->\n```sh\n(.*)\n```", (ROOT / "README.md").read_text())[
-        1
-    ]
+    readme = (ROOT / "README.md").read_text()
+    command = re.search(r"<!-- main job -->\n```sh\n(.*)\n```", readme)[1]
     assert (ROOT / command.split()[-1]).exists()
