@@ -124,7 +124,7 @@ for (data, X), ax in zip(DATA.items(), axes, strict=True):
         ax.plot([rule] * len(values), values, "o", color=rule_colour(rule))
     ratio = np.exp(np.log(unexplained[1] / unexplained[0]).mean())
     correlation = np.abs(np.corrcoef(X.T))[np.triu_indices(X.shape[1], 1)].mean()
-    ax.set_title(f"{data} (mean |r| {correlation:.2f}):\n{ratio:.2f} times as much")
+    ax.set_title(f"{data} (mean |r| {correlation:.2f}):\nsomatic {ratio:.2f} times dendritic")
     ax.set(xlim=(-0.4, 1.4), ylim=(0, 1.1 * unexplained.max()), xlabel="balance")
 axes[0].set_ylabel("unexplained variance of test data (%)")
 # sphinx_gallery_thumbnail_path = "images/claim.png"

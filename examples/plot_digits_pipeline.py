@@ -8,6 +8,7 @@ Spike rates do as well as sparse codes with as many active entries, in a third o
 Balanced codes take less than a tenth and explain more, but are classified a percent worse.
 
 .. figure:: /images/digits_dictionary.png
+   :width: 60%
    :alt: Images of 64 neurons
 
    What the 64 neurons stand for, from an earlier run.
