@@ -52,6 +52,14 @@ def test_single_synapse(single_synapse, protocol, expected, measured, error):
     assert change == pytest.approx(measured, abs=error)
 
 
+@pytest.mark.slow
+def test_single_synapse_as_a_script(tmp_path):
+    command = [sys.executable, FOLDER / "single_synapse.py", "--output", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert {path.suffix for path in tmp_path.iterdir()} == {".csv", ".png"}
+
+
 # Networks in files
 # -----------------
 def bars(n, seed=0):

@@ -91,7 +91,7 @@ def pair(protocol, scale=1.0):
 
 
 if __name__ == "__main__":
-    options = experiment.command_line(__doc__, scale=1.0, seeds=1).parse_args()
+    options = experiment.command_line(__doc__, scale=1.0, seeds=1, preview={}).parse_args()
     weights = {protocol: pair(protocol, options.scale) for protocol in PROTOCOLS}
     table = [
         {
