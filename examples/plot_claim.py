@@ -1,6 +1,6 @@
 """
-Correlated data: dendritic against somatic balance
-==================================================
+Does dendritic balance pay on correlated measurements?
+======================================================
 
 Neurons that are balanced in every dendritic compartment learn from the coding error of every
 input. Neurons that are balanced only at the soma, with Hebbian-like plasticity, cannot. This

@@ -1,6 +1,6 @@
 """
-Dendritic against somatic balance
-=================================
+Dendritic against somatic balance, over correlation and delay
+=============================================================
 
 Neurons whose recurrent connections balance every compartment can learn from the coding error of
 every input. Neurons that are balanced only at the soma, with Hebbian-like plasticity, cannot tell
