@@ -26,7 +26,8 @@ class Recording:
 
     :meth:`skdendbal.DendriticBalanceCoder.record` makes it. Inputs, currents and
     potentials are in units of the scaled input, traces in spikes, times in ms. Traces and
-    potentials of a step are those from before its spikes.
+    potentials of a step are those from before its spikes. Methods raise an IndexError if there is
+    no such row or trial.
 
     Parameters
     ----------
@@ -140,9 +141,8 @@ class Recording:
         MemoryError
             If the result does not fit into the memory of the machine.
         """
-        for name, number, n in (("row", row, self.n_rows), ("trial", trial, self.n_trials)):
-            if not 0 <= number < n:
-                raise IndexError(f"{name}={number} is not one of the {n} that were recorded.")
+        _check_number("row", row, self.n_rows)
+        _check_number("trial", trial, self.n_trials)
         check_memory(
             24 * self.n_steps * self.n_units,
             f"{self.n_steps} steps of {self.n_units} neurons",
@@ -187,6 +187,7 @@ class Recording:
         inputs : ndarray of shape (n_taken, n_features)
             In units of the scaled input.
         """
+        _check_number("row", row, self.n_rows)
         fade = self.timing.fade[::every]
         return np.outer(fade, self.X[row]) + np.outer(1.0 - fade, self._previous(row))
 
@@ -246,20 +247,12 @@ class Recording:
                 "Codes count the spikes of rows that are presented at rest: record with "
                 "continuous=False, or take reconstructions() of a stream."
             )
-        if until is None:
-            steps = np.arange(1.0, self.n_steps + 1.0)
-        else:
-            steps = np.round(np.asarray(until, dtype=np.float64) / self.timing.dt)
-            if not np.all((steps >= 0.0) & (steps <= self.n_steps)):
-                raise ValueError(
-                    f"until={until} must be from 0 to {self.n_steps * self.timing.dt} ms, which "
-                    "the presentation lasts: record with a longer transform_time."
-                )
+        steps = np.arange(1, self.n_steps + 1) if until is None else self._find_steps(until)
         counts = np.cumsum(self.rasters(row, trial), axis=0)
         fade, per_spike = self.timing.fade, self.timing.trace_per_spike
         needed = fade + np.append(0.0, np.cumsum(fade)[:-1]) / per_spike  # spikes for a code of 1
         codes = counts / needed[:, np.newaxis]
-        return np.vstack([np.zeros(self.n_units), codes])[steps.astype(int)]
+        return np.vstack([np.zeros(self.n_units), codes])[steps]
 
     def animate(
         self,
@@ -636,6 +629,16 @@ class Recording:
         """
         return _containers.to_pynapple(self)
 
+    def _find_steps(self, until):
+        """Return the numbers of steps until some times in ms from the onset of a row."""
+        steps = np.round(np.asarray(until, dtype=np.float64) / self.timing.dt)
+        if not np.all((steps >= 0.0) & (steps <= self.n_steps)):
+            raise ValueError(
+                f"until={until} must be from 0 to {self.duration} ms, which the presentation "
+                "lasts: record with a longer transform_time."
+            )
+        return steps.astype(int)
+
     def _previous(self, row):
         """Return the row that fades out."""
         if self.start is None:
@@ -682,7 +685,13 @@ class Recording:
         return decay**onset * traces + np.bincount(units[before], left, self.n_units)
 
 
+def _check_number(name, number, n):
+    """Refuse the number of a row or trial that was not recorded."""
+    if not 0 <= number < n:
+        raise IndexError(f"{name}={number} is not one of the {n} that were recorded.")
+
+
 def _take(values, units, every):
     """Return some steps of some neurons."""
     values = values[::every]
-    return values if units is None else values[:, np.asarray(units)]
+    return values if units is None else values[:, units]

@@ -447,6 +447,13 @@ def test_times_are_within_a_short_presentation(coder):
         assert_array_equal(AnyTimeDisplay.from_recording(recording).times, times)
 
 
+@pytest.mark.parametrize("time", [-1.0, 101.0])
+def test_times_that_were_not_recorded(recording, stream, time):
+    for each in (recording, stream):
+        with pytest.raises(ValueError, match=r"must be from 0 to 100\.0 ms"):
+            AnyTimeDisplay.from_recording(each, rows=[0], times=[time])
+
+
 def test_signed_and_blank_rows():
     rows = np.array([[-2.0, 1.0], [0.0, 0.0]])
     display = AnyTimeDisplay(rows, 0.5 * rows[:, np.newaxis], [4], (1, 2)).plot()

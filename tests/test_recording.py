@@ -157,6 +157,16 @@ def test_errors(digits_coder):
         recording.traces(2)
     with pytest.raises(IndexError, match="trial=1 is not one of the 1"):
         recording.potentials(0, 1)
+    stream = digits_coder.record(DIGITS[:2], continuous=True, random_state=0)
+    for each in (recording, stream):
+        with pytest.raises(IndexError, match="row=-1 is not one of the 2"):
+            each.inputs(-1)
+
+
+def test_no_units_are_a_choice_of_units(digits_coder):
+    recording = digits_coder.record(DIGITS[:2], random_state=0)
+    for what in (recording.traces, recording.potentials, recording.spike_probabilities):
+        assert what(1, units=[]).shape == (400, 0)
 
 
 @pytest.mark.parametrize("delay", [None, 3.0])

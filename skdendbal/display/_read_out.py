@@ -22,10 +22,17 @@ def read_out(recording, row, trial, until):
     -------
     reconstructions : ndarray of shape (n_times, n_features)
         In units of the data.
+
+    Raises
+    ------
+    IndexError
+        If there is no such row or trial.
+    ValueError
+        If a time is not one of the presentation.
     """
     if recording.start is None:
         codes = recording.codes(row, trial, until=until)
     else:
-        steps = np.round(until / recording.timing.dt).astype(int)
-        codes = recording.traces(row, trial)[np.minimum(steps, recording.n_steps - 1)]
+        steps = np.minimum(recording._find_steps(until), recording.n_steps - 1)
+        codes = recording.traces(row, trial)[steps]
     return codes @ recording.weights["decoder"].T * recording.scale
