@@ -359,8 +359,23 @@ def test_rows_trials_and_units_are_chosen(recording):
     assert display.ax_.get_xlim() == (0, 200)
     labels = dict(zip(display.ax_.get_yticks(), display.ax_.get_yticklabels(), strict=True))
     assert {place: label.get_text() for place, label in labels.items()} == {0: "7", 1: "3"}
-    with pytest.raises(IndexError):
-        RasterDisplay.from_recording(recording, rows=[3])
+
+
+def test_a_row_is_drawn_as_often_as_it_is_chosen(recording):
+    display = RasterDisplay.from_recording(recording, rows=[1, 0, 1])
+    columns = [display.spikes[display.spikes["row"] == column] for column in range(3)]
+    for column, row in enumerate([1, 0, 1]):
+        expected = recording.spikes[recording.spikes["row"] == row]
+        for name in ("trial", "time", "unit"):
+            assert_array_equal(columns[column][name], expected[name])
+    assert display.n_rows == 3
+
+
+@pytest.mark.parametrize("numbers", [[3], [-1], [], np.arange(0), [True] * 3])
+@pytest.mark.parametrize("what", ["rows", "trials"])
+def test_rows_and_trials_that_were_not_recorded(recording, what, numbers):
+    with pytest.raises(IndexError, match=rf"{what}=\[.*\] must be one or more numbers of "):
+        RasterDisplay.from_recording(recording, **{what: numbers})
 
 
 def test_images_above_and_below_the_spikes(coder, recording):
@@ -852,3 +867,16 @@ def test_animation_without_matplotlib(recording, monkeypatch):
 def test_a_raster_is_as_long_as_rows_are_coded(coder):
     other = copy.deepcopy(coder).set_params(transform_time=10.0)
     assert RasterDisplay.from_estimator(other, DIGITS[:3]).ax_.get_xlim() == (0.0, 30.0)
+
+
+def test_a_raster_is_as_long_as_steps_last(coder, tmp_path):
+    other = copy.deepcopy(coder).set_params(transform_time=0.7)  # three steps of 0.25 ms
+    assert RasterDisplay.from_estimator(other, DIGITS[:4]).ax_.get_xlim() == (0.0, 3.0)
+    recording = other.record(DIGITS[:4], current=100.0, random_state=0)  # a spike in every step
+
+    def look(frame, raster, above, below):
+        assert raster.get_xlim() == (0.0, 3.0)
+        assert np.count_nonzero(raster.collections[1].get_linewidths()) == min(frame + 1, 12)
+
+    assert len(recording.spikes) == 12
+    recording.animate(n_frames=12).save(tmp_path / "not written", writer=Frames(look))

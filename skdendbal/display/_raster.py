@@ -226,7 +226,7 @@ class RasterDisplay:
         Raises
         ------
         IndexError
-            If there is no such row.
+            If there is no such row or trial, or none is chosen.
         ValueError
             If the features do not fill `image_shape`.
         ImportError
@@ -262,7 +262,7 @@ class RasterDisplay:
             spikes,
             recording.n_units,
             len(rows),
-            recording.timing.presentation_time,
+            recording.duration,
             len(trials),
             order=order,
             stimuli=stimuli,
@@ -311,18 +311,25 @@ class RasterDisplay:
         (np.float64(0.0), np.float64(500.0))
         """
         recording = estimator.record(X, random_state=random_state)
-        duration = recording.timing.presentation_time
-        return cls(recording.spikes, recording.n_units, recording.n_rows, duration).plot(ax)
+        display = cls(recording.spikes, recording.n_units, recording.n_rows, recording.duration)
+        return display.plot(ax)
 
 
 def _choose(spikes, field, numbers, n):
     """Return the spikes of some rows or trials, which they number anew, and these numbers."""
-    numbers = np.arange(n) if numbers is None else np.asarray(numbers)
-    new = np.full(n, -1)
-    new[numbers] = np.arange(len(numbers))
-    spikes = spikes[new[spikes[field]] >= 0]
-    spikes[field] = new[spikes[field]]
-    return spikes, numbers
+    if numbers is None:
+        return spikes, np.arange(n)
+    numbers = np.asarray(numbers)
+    is_some = numbers.size > 0 and numbers.dtype.kind in "iu"
+    if not is_some or not np.isin(numbers, np.arange(n)).all():
+        raise IndexError(
+            f"{field}s={numbers.tolist()} must be one or more numbers of {field}s that "
+            f"were recorded, from 0 to {n - 1}."
+        )
+    chosen = [spikes[spikes[field] == number] for number in numbers]  # copies
+    for new, each in enumerate(chosen):
+        each[field] = new
+    return np.concatenate(chosen), numbers
 
 
 def _sort_units(spikes, n_units):
