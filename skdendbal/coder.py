@@ -663,7 +663,9 @@ class DendriticBalanceCoder(
             If the estimator is not fitted.
         ValueError
             If `X` is not finite or has another number of features than in `fit`, or `n_trials`
-            is not a positive integer.
+            is not positive.
+        TypeError
+            If `n_trials` is not an integer.
         """
         check_is_fitted(self)
         X = self._validate(X)
@@ -746,9 +748,11 @@ class DendriticBalanceCoder(
             If the estimator is not fitted.
         ValueError
             If `X` is not finite or has another number of features than in `fit`, `n_trials` is not
-            a positive integer, or 1 for a stream, or `fade` or an intervention is out of range or
-            of another shape, or `state` is that of another network or given where rows are no
+            positive, or 1 for a stream, or `fade` or an intervention is out of range or of another
+            shape, or `state` is no state or that of another network, or given where rows are no
             stream.
+        TypeError
+            If `n_trials` is not an integer.
         """
         check_is_fitted(self)
         if state is not None and not continuous:
@@ -768,8 +772,13 @@ class DendriticBalanceCoder(
                 fitted, settings, rows, self.scale_, seed=seed, n_trials=n_trials
             )
         else:
-            check_scalar(n_trials, "n_trials", Integral, min_val=1, max_val=1)
-            check_scalar(fade, "fade", Real, min_val=0.0, max_val=1.0, include_boundaries="right")
+            if n_trials != 1:
+                raise ValueError(
+                    f"n_trials={n_trials!r} must be 1 for a stream, which is presented once: call "
+                    "record again for another trial, or set continuous=False."
+                )
+            if not (isinstance(fade, Real) and 0.0 < fade <= 1.0):
+                raise ValueError(f"fade={fade!r} must be a number above 0 and at most 1.")
             timing = replace(settings, fading=float(fade))
             if state is None:
                 seed = _draw_seed(check_random_state(random_state))

@@ -18,6 +18,7 @@ import itertools
 import math
 from collections import namedtuple
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -552,8 +553,8 @@ def intervene(network, settings, n_rows, *, weights=None, silenced=None, current
         _replace_weights(network, weights)
     if noise is not None:
         low, high = Noise.RANGE
-        if not low <= noise <= high:
-            raise ValueError(f"noise={noise} must be a number from {low} to {high}.")
+        if not (isinstance(noise, Real) and low <= noise <= high):
+            raise ValueError(f"noise={noise!r} must be a number from {low} to {high}.")
         network.variance = float(noise) ** 2
     if current is not None:
         current = np.asarray(current, dtype=np.float64)
@@ -659,8 +660,13 @@ def present_stream(network, settings, X, scale=1.0, *, state):
     Raises
     ------
     ValueError
-        If the state is that of another network.
+        If the state is no state, or that of another network.
     """
+    if not isinstance(state, StreamState):
+        raise ValueError(
+            f"state is a {type(state).__name__} and not where a stream has arrived: pass the "
+            "attribute state of a recording of a stream, or None."
+        )
     expected = [each.shape for each in _make_lanes(settings, X.shape[1], n_lanes=1)]
     if [each.shape for each in state.lanes] != expected:
         raise ValueError(

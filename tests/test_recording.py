@@ -234,11 +234,20 @@ def test_states_of_other_networks_are_refused(digits_coder):
             other.record(DIGITS[:1], continuous=True, state=state)
 
 
+def test_what_is_no_state_is_refused(digits_coder):
+    recording = digits_coder.record(DIGITS[:1], continuous=True, random_state=0)
+    for state in (recording, (1, 2, 3)):
+        with pytest.raises(ValueError, match="pass the attribute state of a recording"):
+            digits_coder.record(DIGITS[:1], continuous=True, state=state)
+
+
 def test_streams_have_one_trial_and_fade(digits_coder):
-    with pytest.raises(ValueError, match="n_trials == 2"):
-        digits_coder.record(DIGITS[:2], continuous=True, n_trials=2)
-    with pytest.raises(ValueError, match=r"fade == 0\.0"):
-        digits_coder.record(DIGITS[:2], continuous=True, fade=0.0)
+    for n_trials in (2, 0):
+        with pytest.raises(ValueError, match=f"n_trials={n_trials} must be 1 for a stream"):
+            digits_coder.record(DIGITS[:2], continuous=True, n_trials=n_trials)
+    for fade in (0.0, 1.1, np.nan, "half"):
+        with pytest.raises(ValueError, match=f"fade={fade!r} must be a number above 0 and at"):
+            digits_coder.record(DIGITS[:2], continuous=True, fade=fade)
 
 
 def test_interventions_change_the_recording_but_not_the_coder(digits_coder):
@@ -301,6 +310,8 @@ def test_a_silenced_stream(digits_coder):
         ({"current": np.zeros((1, 2, 32))}, r"shape \(1, 2, 32\) must be one finite number"),
         ({"current": [[0.0], [np.inf]]}, r"shape \(2, 1\) must be one finite number"),
         ({"noise": 0.0}, "noise=0.0 must be a number from 1e-06"),
+        ({"noise": "auto"}, "noise='auto' must be a number from 1e-06"),
+        ({"noise": np.full(32, 0.1)}, r"(?s)noise=array.* must be a number from 1e-06"),
         (
             {"weights": {"W": np.zeros((32, 32))}},
             r"name 'W', which must be one of \['bias', 'decoder', 'feedforward', 'recurrent'\]",
