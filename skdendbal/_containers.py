@@ -38,7 +38,7 @@ def to_xarray(recording, variables):
     xarray = _import("xarray")
     spikes, n_units = recording.spikes, recording.n_units
     shape = recording.n_rows, recording.n_trials, recording.n_steps
-    _check(recording, variables, bytes_of_spikes=math.prod(shape) * n_units)
+    variables = _check(recording, variables, bytes_of_spikes=math.prod(shape) * n_units)
 
     raster = np.zeros((*shape, n_units), dtype=bool)
     raster[spikes["row"], spikes["trial"], _find_steps(recording, spikes), spikes["unit"]] = True
@@ -65,7 +65,8 @@ def to_neo(recording, variables):
     presentations = list(np.ndindex(recording.n_rows, recording.n_trials))
     is_stream = recording.start is not None
     n_segments = 1 if is_stream else len(presentations)
-    _check(recording, variables, _BYTES_PER_SPIKE_TRAIN * n_segments * recording.n_units)
+    bytes_of_spikes = _BYTES_PER_SPIKE_TRAIN * n_segments * recording.n_units
+    variables = _check(recording, variables, bytes_of_spikes)
 
     block = neo.Block("recording", **_describe(recording))
     if is_stream:
@@ -189,19 +190,21 @@ def _split_by_unit(recording, times, spikes):
 
 
 def _check(recording, variables, bytes_of_spikes):
-    """Refuse variables that do not exist, and what does not fit into memory."""
-    if not set(variables) <= _VARIABLES.keys():
+    """Return the names of variables; refuse those that do not exist, and what does not fit."""
+    names = tuple(variables)  # an iterator has them only once
+    if not set(names) <= _VARIABLES.keys():
         raise ValueError(
             f"variables={variables!r} must be a sequence of names out of {', '.join(_VARIABLES)}."
         )
     n_steps = recording.n_rows * recording.n_trials * recording.n_steps
-    per_step = 8 * sum(_sizes(recording)[_VARIABLES[name][1]] for name in variables)
+    per_step = 8 * sum(_sizes(recording)[_VARIABLES[name][1]] for name in names)
     check_memory(
         bytes_of_spikes + n_steps * per_step,
         f"{recording.n_rows} rows in n_trials={recording.n_trials} of {recording.n_steps} steps "
         f"with {recording.n_units} neurons",
         "Record fewer rows or trials, or take fewer variables.",
     )
+    return names
 
 
 def _sizes(recording):

@@ -428,6 +428,15 @@ def test_without_the_package(recordings, package, monkeypatch):
         getattr(recordings["trials"], f"to_{package}")()
 
 
+def test_variables_may_come_from_an_iterator(recordings):
+    pytest.importorskip("xarray")
+    dataset = recordings["trials"].to_xarray(reversed(["traces", "inputs"]))
+    assert set(dataset) == {"spikes", "traces", "inputs"}
+    pytest.importorskip("neo")
+    segments = recordings["trials"].to_neo(reversed(["traces", "inputs"])).segments
+    assert {signal.name for signal in segments[0].analogsignals} == {"traces", "inputs"}
+
+
 @pytest.mark.parametrize("package", ["xarray", "neo"])
 @pytest.mark.parametrize("variables", ["potentials", ["potential"], ["spikes"]])
 def test_variables_that_do_not_exist(recordings, package, variables):
