@@ -29,6 +29,7 @@ from skdendbal.display import (
     RasterDisplay,
     rule_colour,
 )
+from skdendbal.monitoring import LearningMonitor
 from skdendbal.network import SPIKE
 from skdendbal.preprocessing import OnOffSplitter
 from skdendbal.rules import RULES, Rule, Somatic
@@ -304,6 +305,15 @@ def test_dictionary_fills_in_on_axes_of_the_user(monitor):
     assert display.figure_ is figure
     with pytest.raises(ValueError, match="draws on 4 axes, and ax holds 2"):
         DictionaryHistoryDisplay.from_monitor(monitor, image_shape=(2, 4), ax=axes)
+
+
+def test_no_snapshots(coder, monitor):
+    with pytest.raises(ValueError, match="no dictionary to draw: let LearningMonitor take"):
+        DictionaryHistoryDisplay.from_monitor(monitor, snapshots=[])
+    without = LearningMonitor(snapshots=0)
+    without.observe(coder)
+    with pytest.raises(ValueError, match="no dictionary to draw: let LearningMonitor take"):
+        DictionaryHistoryDisplay.from_monitor(without)
 
 
 # Rasters
@@ -587,6 +597,13 @@ def test_what_a_monitor_has_not_measured(monitor):
     _, axes = plt.subplots(1, 2)
     with pytest.raises(ValueError, match="draws on 1 axes, and ax holds 2"):
         LearningDisplay.from_monitor(nothing, ax=axes)
+
+
+def test_a_loss_that_has_no_point_yet():
+    coder = DendriticBalanceCoder(4, random_state=0).partial_fit(DIGITS[:10])
+    display = LearningDisplay.from_estimator(coder)
+    assert len(display.loss_line_.get_xdata()) == 0
+    display.figure_.draw_without_rendering()
 
 
 # Histograms

@@ -255,11 +255,16 @@ class DictionaryHistoryDisplay:
         Raises
         ------
         ValueError
-            If dictionaries are not finite, their features do not fill `image_shape`, or there is
-            another number of axes.
+            If there is no dictionary, dictionaries are not finite, their features do not fill
+            `image_shape`, or there is another number of axes.
         ImportError
             If matplotlib is not installed.
         """
+        if len(self.dictionaries) == 0:
+            raise ValueError(
+                "There is no dictionary to draw: let LearningMonitor take snapshots, or choose "
+                "one of them."
+            )
         images = np.array([as_images(D, self.image_shape, self.on_off) for D in self.dictionaries])
         n_panels, n_components, height, width = images.shape
         scales = np.abs(images).max(axis=(0, 2, 3))
@@ -314,7 +319,8 @@ class DictionaryHistoryDisplay:
         Raises
         ------
         ValueError
-            If the features do not fill `image_shape`, or there is another number of axes.
+            If there is no snapshot, the features do not fill `image_shape`, or there is another
+            number of axes.
         ImportError
             If matplotlib is not installed.
 
@@ -338,9 +344,9 @@ class DictionaryHistoryDisplay:
             snapshots = np.linspace(0, n_snapshots - 1, min(_N_PANELS, n_snapshots)).round()
         if order is None:
             order = np.argsort(-monitor.firing_rates_[-1], kind="stable")
-        chosen = np.asarray(snapshots, dtype=int)
+        chosen, order = np.asarray(snapshots, dtype=int), np.asarray(order)
         display = cls(
-            monitor.dictionaries_[chosen][:, np.asarray(order)],
+            np.array([dictionary[order] for dictionary in monitor.dictionaries_[chosen]]),
             monitor.snapshots_at_[chosen],
             image_shape,
             on_off=on_off,

@@ -133,7 +133,9 @@ class LearningDisplay:
         self.noise_ax_.patch.set_visible(True)
         for each in (self.ax_, self.noise_ax_):
             each.margins(x=0.0)
-        self.ax_.set(xscale="log", ylim=(0.0, None), ylabel="decoder loss")
+        if len(self.n_presentations) > 0:  # no axis of none can be logarithmic
+            self.ax_.set_xscale("log")
+        self.ax_.set(ylim=(0.0, None), ylabel="decoder loss")
         self.noise_ax_.set(ylim=(0.0, None), ylabel="noise level (shaded)")
 
         self.explained_variance_line_ = self.balance_line_ = None
