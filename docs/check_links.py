@@ -20,7 +20,7 @@ class Page(HTMLParser):
     def __init__(self, path):
         super().__init__()
         self.links, self.places = set(), {""}
-        self.feed(path.read_text())
+        self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attributes):
         """Take what an element links to, and its name."""
@@ -48,6 +48,9 @@ def find_dead_links(folder):
 
 
 if __name__ == "__main__":
-    dead = list(find_dead_links(Path(sys.argv[1]).resolve()))
+    folder = Path(sys.argv[1]).resolve()
+    if not list(folder.glob("*.html")):
+        sys.exit(f"{sys.argv[1]} holds no pages: build the site first.")
+    dead = list(find_dead_links(folder))
     print("\n".join(dead) or "All internal links lead somewhere.")
     sys.exit(bool(dead))

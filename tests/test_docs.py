@@ -6,6 +6,8 @@ import inspect
 import pkgutil
 import re
 import runpy
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -109,6 +111,24 @@ def test_links_of_the_readme_and_of_estimators_lead_to_pages_of_the_site():
             assert (ROOT / link.removeprefix(repository).removeprefix(raw)).exists(), link
         else:
             assert link.startswith("https://doi.org/")
+
+
+@pytest.mark.parametrize(
+    ("pages", "message"),
+    [
+        ({"a": '<a href="b.html#there">', "b": '<p id="there">'}, "All internal links lead"),
+        ({"a": '<a href="c.html">'}, "a.html: no file c.html"),
+        ({"a": '<a href="b.html#here">', "b": '<p id="there">'}, "a.html: no place b.html#here"),
+        ({}, "holds no pages: build the site first"),
+    ],
+)
+def test_dead_links_of_the_site_are_found(pages, message, tmp_path):
+    for name, text in pages.items():
+        (tmp_path / f"{name}.html").write_text(text)
+    command = [sys.executable, ROOT / "docs" / "check_links.py", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert message in done.stdout + done.stderr
+    assert (done.returncode == 0) == message.startswith("All")
 
 
 def test_every_example_has_a_place_in_the_gallery_and_a_picture():
