@@ -68,13 +68,14 @@ def command_line(doc, *, repeats=5):
 
 
 def add_data(parser):
-    """Add the option --data, the folder of MNIST and the natural scenes."""
+    """Add the option --data, the folder of MNIST, the natural scenes and CIFAR-10."""
     folder = os.environ.get("SKDENDBAL_DATA")
     parser.add_argument(
         "--data",
         type=Path,
         default=Path(folder) if folder else None,
-        help="folder with mnist_t10k.npz and olshausen_scenes.npz (variable SKDENDBAL_DATA)",
+        help="folder with mnist_t10k.npz, olshausen_scenes.npz and, for images.py, "
+        "cifar10_part.npz (variable SKDENDBAL_DATA)",
     )
 
 

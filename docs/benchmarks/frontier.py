@@ -168,7 +168,6 @@ TASKS = {  # loader, number of components
     "heartbeats": (heartbeats, 32),
     "spectra": (spectra, 32),
 }
-NEED_FOLDER = ("mnist", "scenes")
 
 
 # Coders
@@ -456,8 +455,6 @@ def main():
     parser = benchmark.command_line(__doc__, repeats=3)
     parser.add_argument("--seeds", type=benchmark.positive, default=3, help="number of seeds (3)")
     options = tasks.parse(parser, TASKS)
-    if not options.data:
-        options.tasks = [name for name in options.tasks if name not in NEED_FOLDER]
     if options.quick:
         options.tasks, options.seeds = ["wine"], 1
     report = benchmark.Report(options, __doc__)

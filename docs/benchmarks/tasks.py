@@ -97,12 +97,12 @@ TASKS = {
     "mnist-256": (mnist, 256, 1),
     "scenes-200": (scenes, 200, 1),
 }
-NEED_FOLDER = ("mnist-100", "mnist-256", "scenes-200")
+NEED_FOLDER = ("mnist", "scenes", "cifar")  # parts of names before a hyphen
 
 
 def available(folder, names=TASKS):
     """Return those of the names whose tasks can be loaded."""
-    return [name for name in names if folder or name not in NEED_FOLDER]
+    return [name for name in names if folder or name.partition("-")[0] not in NEED_FOLDER]
 
 
 def parse(parser, names=TASKS):
@@ -111,7 +111,12 @@ def parse(parser, names=TASKS):
     add = parser.add_argument
     add("--tasks", nargs="+", choices=list(names), help="default: all that have data")
     options = benchmark.parse(parser)
-    options.tasks = options.tasks or available(options.data, names)
+    usable = available(options.data, names)
+    options.tasks = options.tasks or usable
+    if not options.tasks or not set(options.tasks) <= set(usable):
+        parser.error(
+            f"tasks {', '.join(options.tasks or names)} need --data, a folder with their files"
+        )
     return options
 
 
