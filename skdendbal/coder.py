@@ -148,9 +148,10 @@ class DendriticBalanceCoder(
         variance, most of all if `transform_time` is short. You may change it after `fit`.
     min_contribution : float, default=0.0
         Balanced codes drop entries, least first, that lower the squared error of a row by less
-        than this part of the mean squared row norm, and the other entries settle anew. At a given
-        number of active entries, longer presentations and 0.002 to 0.02 explain more than shorter
-        ones and 0. You may change it after `fit`.
+        than this part of ``scale_ ** 2``, which is the mean squared row norm unless you give
+        `input_scale`, and the other entries settle anew. At a given number of active entries,
+        longer presentations and 0.002 to 0.02 explain more than shorter ones and 0. You may change
+        it after `fit`.
     learning_rule : {"dendritic", "dendritic-decay", "dendritic-slow", "dendritic-simultaneous", \
             "somatic", "somatic-unwhitened"} or Rule, default="dendritic"
         Learning rule, by name, or as an object of :mod:`skdendbal.rules` with rates of its own.

@@ -183,8 +183,8 @@ class LearningMonitor:
         Parameters
         ----------
         coder : DendriticBalanceCoder
-            Coder that learns by `partial_fit`. If it has seen fewer rows than at the last point,
-            another stream has begun.
+            Coder that learns by `partial_fit`, the same one in all calls for a stream. If it has
+            seen fewer rows than at the last point, another stream has begun.
 
         Raises
         ------

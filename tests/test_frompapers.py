@@ -271,9 +271,8 @@ def test_script(name, experiment, find_data, tmp_path):
             continue
         net, settings = experiment.load_network(file)
         n_points = len(net.record.loss_curve)
-        if "version" not in file.name:  # others have learned before
-            assert n_points == net.n_updates // settings.updates_per_point
-            assert n_points >= settings.points_per_horizon
+        assert n_points == net.n_updates // settings.updates_per_point
+        assert n_points >= settings.points_per_horizon
 
 
 def read_rows(folder):
