@@ -32,6 +32,7 @@ from skdendbal.display import (
 from skdendbal.monitoring import LearningMonitor
 from skdendbal.network import SPIKE
 from skdendbal.preprocessing import OnOffSplitter
+from skdendbal.recording import Recording
 from skdendbal.rules import RULES, Rule, Somatic
 
 matplotlib.use("Agg")
@@ -386,6 +387,10 @@ def test_a_row_is_drawn_as_often_as_it_is_chosen(recording):
 def test_rows_and_trials_that_were_not_recorded(recording, what, numbers):
     with pytest.raises(IndexError, match=rf"{what}=\[.*\] must be one or more numbers of "):
         RasterDisplay.from_recording(recording, **{what: numbers})
+    if what == "rows":
+        for draw in (AnyTimeDisplay.from_recording, Recording.animate):
+            with pytest.raises(IndexError, match=r"rows=\[.*\] must be one or more numbers"):
+                draw(recording, rows=numbers)
 
 
 def test_images_above_and_below_the_spikes(coder, recording):

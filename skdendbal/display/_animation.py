@@ -7,7 +7,7 @@ from sklearn.utils import check_scalar
 
 from ._raster import RasterDisplay
 from ._read_out import read_out
-from ._style import as_images, text_colour
+from ._style import as_images, choose, text_colour
 
 _HEIGHT, _DPI = 4.0, 100  # inches, pixels an inch
 _MAX_FRAMES = 500
@@ -28,7 +28,7 @@ def animate(recording, path, rows, trial, image_shape, on_off, order, n_frames, 
             "Recording.animate needs matplotlib: pip install skdendbal[examples]."
         ) from error
     image_shape = as_images(recording.X[:1], image_shape, on_off, name="rows").shape[1:]
-    rows = np.arange(recording.n_rows) if rows is None else np.asarray(rows)
+    rows = choose("rows", rows, recording.n_rows)
     width = _HEIGHT * min(1.0 + 0.3 * (len(rows) - 1), 2.0)
     figure = Figure(figsize=(width, _HEIGHT), dpi=_DPI, layout="none")
     display = RasterDisplay.from_recording(

@@ -7,7 +7,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from ._read_out import read_out
-from ._style import as_images, hide_ticks, image_colours, make_axes
+from ._style import as_images, choose, hide_ticks, image_colours, make_axes
 
 _FIRST, _LAST = 2.0, 64.0  # ms between which times double, unless they are chosen
 
@@ -248,7 +248,7 @@ class AnyTimeDisplay:
         >>> AnyTimeDisplay.from_recording(recording).times.tolist()
         [2.0, 4.0, 8.0, 16.0, 32.0, 64.0]
         """
-        rows = np.arange(recording.n_rows) if rows is None else np.asarray(rows)
+        rows = choose("rows", rows, recording.n_rows)
         if times is None:
             last = min(recording.duration, _LAST)
             n_doublings = int(np.log2(max(last / _FIRST, 1.0)))

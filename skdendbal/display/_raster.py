@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._read_out import read_out
-from ._style import SEPARATOR, as_images, draw_image, make_axes, text_colour
+from ._style import SEPARATOR, as_images, choose, draw_image, make_axes, text_colour
 
 _MAX_NUMBERED = 16  # units in an order of their own, some of whose numbers are beside a raster
 _MAX_IMAGE_HEIGHT = 0.24  # of the height that axes have before there are images
@@ -245,8 +245,8 @@ class RasterDisplay:
         (5, 5)
         """
         spikes = recording.spikes
-        spikes, rows = _choose(spikes, "row", rows, recording.n_rows)
-        spikes, trials = _choose(spikes, "trial", trials, recording.n_trials)
+        spikes, rows = _choose_spikes(spikes, "row", rows, recording.n_rows)
+        spikes, trials = _choose_spikes(spikes, "trial", trials, recording.n_trials)
         if order is None:
             order = _sort_units(spikes, recording.n_units)
         stimuli = reconstructions = None
@@ -315,17 +315,11 @@ class RasterDisplay:
         return display.plot(ax)
 
 
-def _choose(spikes, field, numbers, n):
+def _choose_spikes(spikes, field, numbers, n):
     """Return the spikes of some rows or trials, which they number anew, and these numbers."""
     if numbers is None:
         return spikes, np.arange(n)
-    numbers = np.asarray(numbers)
-    is_some = numbers.size > 0 and numbers.dtype.kind in "iu"
-    if not is_some or not np.isin(numbers, np.arange(n)).all():
-        raise IndexError(
-            f"{field}s={numbers.tolist()} must be one or more numbers of {field}s that "
-            f"were recorded, from 0 to {n - 1}."
-        )
+    numbers = choose(f"{field}s", numbers, n)
     chosen = [spikes[spikes[field] == number] for number in numbers]  # copies
     for new, each in enumerate(chosen):
         each[field] = new

@@ -122,6 +122,18 @@ def as_images(values, image_shape, on_off=False, *, name="components"):
     return values.reshape(n_rows, height, width)
 
 
+def choose(name, numbers, n):
+    """Return the numbers of some rows or trials out of n that were recorded; None means all."""
+    numbers = np.arange(n) if numbers is None else np.asarray(numbers)
+    is_some = numbers.size > 0 and numbers.dtype.kind in "iu"
+    if not is_some or not np.isin(numbers, np.arange(n)).all():
+        raise IndexError(
+            f"{name}={numbers.tolist()} must be one or more numbers of {name} that were recorded, "
+            f"from 0 to {n - 1}."
+        )
+    return numbers
+
+
 def legend_above(ax):
     """Name the curves in one line above the axes; return the height of the line in points."""
     legend = ax.legend(
