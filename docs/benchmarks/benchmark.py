@@ -150,12 +150,16 @@ def group(rows, *names):
 
 
 def interval(values):
-    """Return mean ± standard deviation over splits as text, or None if nothing was measured."""
+    """Return mean ± standard deviation over splits as text, or None if nothing was measured.
+
+    A single split has no deviation.
+    """
     if values[0] is None:
         return None
     mean = statistics.fmean(values)
     digits = 3 if abs(mean) < 2.0 else 1
-    return f"{mean:.{digits}f} ± {deviation(values):.{digits}f}"
+    spread = f" ± {deviation(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{mean:.{digits}f}{spread}"
 
 
 def deviation(values):
