@@ -19,17 +19,31 @@ whitened patches of 6x6 pixels at every second one, a grid of 2x2).
 - PCA has half as many components, whose positive and negative parts are pooled apart.
 - Raw pixels, and the histograms of oriented gradients (HOG) of scikit-image, need no patches.
 
-The classifier learns from the first 100 to all training images. Its C is raised by factors of
-about three until the accuracy on a quarter of them, of at most 2000, falls. Coders
-learn from patches of all training images, without labels. "us an image" is the processor time to
-make the features of a test image, on one thread. EV is the variance of test patches that codes
-times components explain after the front end, and "active" the number of entries of a patch's code
-that are not zero. Numbers are means over seeds, accuracies with standard deviations. A seed is
-that of patches, of coders and, for MNIST, of the split.
+The classifier learns from the first 300 to all training images. Its C is raised by factors of
+about three until the accuracy on a quarter of them, of at most 2000, falls. Coders learn from
+patches of all training images, without labels. "us an image" is the processor time to make the
+features of a test image, on one thread. EV is the variance of test images that is explained when
+they are put together from the codes of their patches, and from the means and contrasts that the
+front end has taken out. "active" is the number of entries of a patch's code that are not zero.
+Numbers are means over seeds, accuracies with standard deviations. A seed is that of patches, of
+coders and, for MNIST, of the split.
+
+On MNIST the front end decides: whatever codes the patches, from the lasso of SPAMS to random
+directions, a linear classifier reaches 0.986 to 0.991 where raw pixels have 0.909, and three
+splits do not tell the coders apart. On CIFAR-10 the coders differ. DendriticBalanceCoder is ahead
+of projections on random patches, of PCA and of HOG, but behind SPAMS (0.620 against 0.652 with 400
+components, 0.595 against 0.605 with 100) and k-means (0.649, 0.619), although its codes explain
+more. With as many active entries, DendriticBalanceCoder takes 0.6 to 0.9 of the time of SPAMS.
+Thresholds and distances are faster than both.
+
+Found elsewhere, on all of the data: features of k-means in one layer reach 0.77 to 0.80 on
+CIFAR-10 (Coates, Ng and Lee, 2011), and networks with local learning 0.95 to 0.99 on MNIST (Diehl
+and Cook, 2015; Kheradpisheh et al., 2018; Ravichandran et al., 2023; Journe et al., 2023).
 """
 
 import functools
 import io
+import itertools
 import time
 from multiprocessing import get_context
 
@@ -50,7 +64,7 @@ from skdendbal.image import PatchCoder
 
 CS = 10.0 ** np.arange(-3.0, 0.5, 0.5)  # of the classifier
 N_TO_CHOOSE = 2000  # training images on which C is chosen, at most
-N_TRAIN = (100, 300, 1000, 3000, 10_000)  # training images of the classifier
+N_TRAIN = (300, 1000, 3000, 10_000)  # training images of the classifier
 N_PROBES = 2000  # patches on which sparseness is made equal
 N_BISECTIONS = 5
 ALPHAS = 0.02, 1.0  # of SPAMS, for rows of norm 1; the smallest and the largest
@@ -84,7 +98,7 @@ TASKS = {  # loader, front end
     "mnist": (mnist, PatchCoder()),
     "cifar": (cifar, PatchCoder(patch_size=6, stride=2, whiten=True, grid=2)),
 }
-RUNS = (("cifar", 400, 1), ("mnist", 64, 3), ("cifar", 100, 1))  # and the number of seeds
+RUNS = (("mnist", 64, 3), ("cifar", 100, 1), ("cifar", 400, 1))  # and the number of seeds
 
 
 # Coders of patches
@@ -245,7 +259,8 @@ def measure(job, folder, is_quick):
         train, train_labels = train[:400], train_labels[:400]
         test, test_labels = test[:200], test_labels[:200]
     rows, mean = [], train.mean(axis=0)
-    for coder, features in (*coders(front_end, n_components, train, seed), *baselines()):
+    every = itertools.chain(coders(front_end, n_components, train, seed), baselines())
+    for coder, features in every:
         transform = getattr(features, "transform", features)
         transform(test[:1])  # compiles
         start = time.process_time()
