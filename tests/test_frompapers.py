@@ -295,6 +295,6 @@ def test_the_networks_of_bars_have_the_losses_of_the_table(experiment, tmp_path,
     # what the page shows works with them
     monkeypatch.chdir(tmp_path)
     text = (FOLDER.parents[1] / "docs" / "paper.md").read_text()
-    (snippet,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (snippet,) = re.findall(r"```python\n(import experiment\n.*?)```", text, re.DOTALL)
     exec(snippet, {})
     assert Path("spikes.png").exists()
