@@ -22,16 +22,44 @@ from skdendbal.display import DictionaryDisplay
 
 photograph = load_sample_image("china.jpg")[120:300, 180:420].mean(axis=2) / 255.0
 noisy = photograph + np.random.default_rng(0).normal(0.0, 0.1, photograph.shape)
-patches = extract_patches_2d(noisy, (8, 8)).reshape(-1, 64)
-means = patches.mean(axis=1, keepdims=True)
-scale = (patches - means).std()
-X = (patches - means) / scale
+
+
+def show(images):
+    """Show images beside each other, with their peak signal-to-noise ratios."""
+    _, axes = plt.subplots(1, len(images), figsize=(8, 3.2), layout="constrained")
+    for ax, (name, image) in zip(axes, images.items(), strict=True):
+        ax.imshow(image, cmap="gray", vmin=0, vmax=1)
+        ax.set(xticks=[], yticks=[], title=name)
+        if image is not photograph:
+            decibels = -10.0 * np.log10(((image - photograph) ** 2).mean())
+            ax.set_title(f"{name}: {decibels:.1f} dB")
+
+
+show({"original": photograph, "noisy": noisy})
 
 # %%
 # With dendritic balance
 # ----------------------
-# Codes balance after 20 ms. Entries that contribute less than a twentieth of the mean power of a
-# patch are dropped, because they mostly hold noise.
+# The mean of a patch is subtracted before and added again after, since it is large and has no
+# shape. Rates balance after 20 ms. Entries that contribute less than a twentieth of the mean power
+# of a patch are dropped, because they mostly hold noise.
+patches = extract_patches_2d(noisy, (8, 8)).reshape(-1, 64)
+means = patches.mean(axis=1, keepdims=True)
+scale = (patches - means).std()
+
+
+def denoise(coder):
+    """Return the image that a coder makes of the patches."""
+    X = (patches - means) / scale
+    coder.fit(X)
+    start = time.perf_counter()
+    codes = coder.transform(X)
+    seconds = time.perf_counter() - start
+    print(f"{seconds:.1f} s to code, {(codes != 0).sum(axis=1).mean():.1f} active entries")
+    denoised = (scale * coder.inverse_transform(codes) + means).reshape(-1, 8, 8)
+    return reconstruct_from_patches_2d(denoised, noisy.shape)
+
+
 coder = DendriticBalanceCoder(
     n_components=100,
     rate=4.0,
@@ -41,6 +69,13 @@ coder = DendriticBalanceCoder(
     min_contribution=0.05,
     random_state=0,
 )
+balanced = denoise(coder)
+show({"noisy": noisy, "dendritic balance": balanced})
+# sphinx_gallery_thumbnail_number = 2
+
+# %%
+# Neurons stand for edges, and for the patterns of roofs and windows.
+DictionaryDisplay.from_estimator(coder)
 
 # %%
 # With matching pursuit
@@ -55,32 +90,5 @@ pursuit = MiniBatchDictionaryLearning(
     transform_n_nonzero_coefs=3,
     random_state=0,
 )
-
-# %%
-# Side by side
-# ------------
-# PSNR is the ratio of the largest possible grey level, 1, to the root mean squared error.
-images = {"original": photograph, "noisy": noisy}
-for name, model in {"dendritic balance": coder, "matching pursuit": pursuit}.items():
-    model.fit(X)
-    start = time.perf_counter()
-    codes = model.transform(X)
-    seconds = time.perf_counter() - start
-    print(f"{name}: {seconds:.1f} s to code, {(codes != 0).sum(axis=1).mean():.1f} active entries")
-    denoised = (scale * model.inverse_transform(codes) + means).reshape(-1, 8, 8)
-    images[name] = reconstruct_from_patches_2d(denoised, noisy.shape)
-
-figure, axes = plt.subplots(2, 2, figsize=(8, 6.4), layout="constrained")
-for ax, (name, image) in zip(axes.flat, images.items(), strict=True):
-    ax.imshow(image, cmap="gray", vmin=0, vmax=1)
-    ax.set(xticks=[], yticks=[], title=name)
-    if image is not photograph:
-        ax.set_title(f"{name}: {-10 * np.log10(((image - photograph) ** 2).mean()):.1f} dB")
-
-# %%
-# What was learned
-# ----------------
-# Neurons stand for edges, and for the patterns of roofs and windows. The mean of a patch was
-# subtracted before and added again after, since it is large and has no shape.
-DictionaryDisplay.from_estimator(coder)
+show({"dendritic balance": balanced, "matching pursuit": denoise(pursuit)})
 plt.show()
