@@ -44,7 +44,7 @@ def measure(images, firing_rate, parameter, rule, delay, variance, scale, seed):
     return scenes.measure(published, images, scale, seed)
 
 
-preview = {"scale": 0.03, "seeds": 1, "delays": [0.1, 1.0, 3.0], "variances": [0.13, 0.3]}
+preview = {"scale": 0.03, "seeds": 1, "delays": [0.1, 3.0], "variances": [0.13, 0.3]}
 parser = experiment.command_line(
     __doc__, scale=0.1, seeds=5, preview=preview, data="olshausen_scenes.npz"
 )
