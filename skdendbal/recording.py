@@ -24,10 +24,9 @@ class Recording:
 
     Every row was presented to the network at rest, or the rows followed one another.
 
-    :meth:`skdendbal.DendriticBalanceCoder.record` makes it. Inputs, currents and
-    potentials are in units of the scaled input, traces in spikes, times in ms. Traces and
-    potentials of a step are those from before its spikes. Methods raise an IndexError if there is
-    no such row or trial.
+    :meth:`skdendbal.DendriticBalanceCoder.record` makes it. Inputs, currents and potentials are
+    in units of the scaled input, traces in spikes, times in ms. Traces and potentials of a step
+    are those from before its spikes. Methods raise an IndexError if there is no such row or trial.
 
     Parameters
     ----------

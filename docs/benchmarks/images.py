@@ -98,7 +98,7 @@ TASKS = {  # loader, front end
     "mnist": (mnist, PatchCoder()),
     "cifar": (cifar, PatchCoder(patch_size=6, stride=2, whiten=True, grid=2)),
 }
-RUNS = (("mnist", 64, 3), ("cifar", 100, 1), ("cifar", 400, 1))  # and the number of seeds
+RUNS = (("mnist", 64, 3), ("cifar", 100, 1), ("cifar", 400, 1))  # components, number of seeds
 
 
 # Coders of patches
@@ -259,6 +259,7 @@ def measure(job, folder, is_quick):
         train, train_labels = train[:400], train_labels[:400]
         test, test_labels = test[:200], test_labels[:200]
     rows, mean = [], train.mean(axis=0)
+    # One after the other: our coder has the parameters of its name only until the next one.
     every = itertools.chain(coders(front_end, n_components, train, seed), baselines())
     for coder, features in every:
         transform = getattr(features, "transform", features)
