@@ -1,5 +1,7 @@
 """What "auto" means, chosen by measurement on training data."""
 
+import math
+
 from .settings import Noise
 
 MIN_BATCH_SIZE = 64
@@ -46,7 +48,7 @@ def auto_rate(n_components, dt):
     return min(spikes_per_second / n_components, MAX_RATE)
 
 
-def auto_noise(n_components, rate, tau, extra_delay=0.0):
+def auto_noise(n_components, rate, tau, dt, extra_delay=0.0):
     """Return the final noise level that "auto" stands for.
 
     Parameters
@@ -57,6 +59,8 @@ def auto_noise(n_components, rate, tau, extra_delay=0.0):
         Target rate in Hz.
     tau : float
         Time constant in ms.
+    dt : float
+        Simulation step in ms.
     extra_delay : float, default=0.0
         Delay of spikes beyond one step in ms.
 
@@ -65,6 +69,9 @@ def auto_noise(n_components, rate, tau, extra_delay=0.0):
     noise : float
         In units of the scaled input.
     """
-    spikes = n_components * rate * 1e-3 * tau
+    usual = auto_rate(n_components, dt)
+    spikes = n_components * max(rate, usual) * 1e-3 * tau
     growth = 1.0 + extra_delay / (extra_delay + HALF_DELAY * tau)
+    if rate < usual:
+        growth *= math.sqrt(usual / rate)
     return max(Noise.RANGE[0], min(NOISE_TIMES_SPIKES / spikes * growth, MAX_NOISE))

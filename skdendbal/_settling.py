@@ -40,7 +40,7 @@ class Settling:
         """
         return self.scale == scale and np.array_equal(self.components, components)
 
-    def settle(self, X, codes, min_contribution=0.0):
+    def settle(self, X, codes, shrinkage=0.0, min_contribution=0.0):
         """Let codes settle.
 
         Parameters
@@ -49,6 +49,8 @@ class Settling:
             Rows.
         codes : ndarray of shape (n_rows, n_components), float64, C-contiguous
             Firing rates that they evoke, changed in place.
+        shrinkage : float, default=0.0
+            The potential that is left to active neurons, for a scaled row and an atom of norm 1.
         min_contribution : float, default=0.0
             By how much an entry must lower the squared error of its scaled row to be kept.
         """
@@ -60,5 +62,6 @@ class Settling:
             part = slice(i, i + step)
             _kernels.call_interruptibly(
                 _kernels.settle_rows,
-                X[part], self.scale, components, recurrent, float(min_contribution), codes[part],
+                X[part], self.scale, components, recurrent,
+                float(shrinkage), float(min_contribution), codes[part],
             )  # fmt: skip

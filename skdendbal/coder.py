@@ -146,6 +146,12 @@ class DendriticBalanceCoder(
         the rates of the neurons that spiked settle where their potentials are zero, or fall to
         zero. Codes are then no less sparse and take little longer, but explain more of the
         variance, most of all if `transform_time` is short. You may change it after `fit`.
+    shrinkage : float, default=0.0
+        The potential at which active neurons settle in balanced codes, relative to the norm of
+        their component times `scale_`, which is the root-mean-square row norm unless you give
+        `input_scale`. Above zero, codes are smaller and explain less: they solve a non-negative
+        lasso among the neurons that spiked. With 0.1, linear classifiers on the codes are mostly
+        better. You may change it after `fit`.
     min_contribution : float, default=0.0
         Balanced codes drop entries, least first, that lower the squared error of a row by less
         than this part of ``scale_ ** 2``, which is the mean squared row norm unless you give
@@ -167,9 +173,10 @@ class DendriticBalanceCoder(
         Final noise level sigma of the membrane potential, relative to the scaled input, whose
         root mean squared row norm is 1. Larger values make spiking more random and codes less
         sparse. With values that are too small, neurons overshoot the input in turn. "auto" divides
-        0.2 by the expected number of spikes of the whole network per time constant, and is at most
-        0.3. With the other defaults and at least 16 neurons that gives 0.025. A delay of e ms
-        beyond one step multiplies it by ``1 + e / (e + tau / 4)``. A
+        0.2 by the expected number of spikes of the whole network per time constant. With the other
+        defaults and at least 16 neurons that gives 0.025. If `rate` is lower than the automatic
+        rate r, "auto" is the noise for r times ``sqrt(r / rate)``. A delay of e ms beyond one step
+        multiplies it by ``1 + e / (e + tau / 4)``. It is at most 0.3. A
         :class:`skdendbal.settings.Noise` also says where the level starts and how it falls.
     dt : float, default=0.25
         Simulation step in ms.
@@ -330,6 +337,7 @@ class DendriticBalanceCoder(
         "presentation_time": [Interval(Real, 0, np.inf, closed="neither")],
         "transform_time": [Interval(Real, 0, np.inf, closed="neither"), None],
         "code": [StrOptions({"rate", "balanced"})],
+        "shrinkage": [Interval(Real, 0, np.inf, closed="left")],
         "min_contribution": [Interval(Real, 0, np.inf, closed="left")],
         "learning_rule": [StrOptions(set(RULES)), Rule],
         "neuron": [Neuron, None],
@@ -364,6 +372,7 @@ class DendriticBalanceCoder(
         presentation_time=100.0,
         transform_time=None,
         code="rate",
+        shrinkage=0.0,
         min_contribution=0.0,
         # the model
         learning_rule="dendritic",
@@ -392,6 +401,7 @@ class DendriticBalanceCoder(
         self.presentation_time = presentation_time
         self.transform_time = transform_time
         self.code = code
+        self.shrinkage = shrinkage
         self.min_contribution = min_contribution
         self.learning_rule = learning_rule
         self.neuron = neuron
@@ -977,7 +987,7 @@ class DendriticBalanceCoder(
         final = noise.final
         if final == "auto":
             extra_delay = 0.0 if self.delay is None else max(0.0, self.delay - self.dt)
-            final = auto_noise(n_components, rate, self.tau, extra_delay)
+            final = auto_noise(n_components, rate, self.tau, self.dt, extra_delay)
         n_together = n_components if neuron.one_spike_per_step else 1
         spikes_per_step = rate * 1e-3 * self.dt * n_together
         if spikes_per_step >= 1.0:
@@ -1071,8 +1081,8 @@ class DendriticBalanceCoder(
         """Return what lets codes settle, or None if they do not."""
         if self.code == "rate":
             return None
-        least = self.min_contribution
-        if self.code != "balanced" or type(least) is not float or not least >= 0.0:
+        numbers = self.shrinkage, self.min_contribution
+        if self.code != "balanced" or not all(type(n) is float and n >= 0.0 for n in numbers):
             self._validate_params()  # which takes longer than a row
         settling = self._settling_
         if settling is not None and settling.is_for(self.components_, self.scale_):
@@ -1091,7 +1101,7 @@ class DendriticBalanceCoder(
             out = np.empty((stop - start, n_components))
             network.encode(self.network_, settings, rows, self.scale_, seed=self.seed_, out=out)
             if settling is not None:
-                settling.settle(rows, out, self.min_contribution)
+                settling.settle(rows, out, self.shrinkage, self.min_contribution)
             codes[start:stop] = out
 
         n_jobs = min(effective_n_jobs(self.n_jobs), n_rows)

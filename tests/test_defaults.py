@@ -19,7 +19,7 @@ from skdendbal.datasets import make_bars, make_patches
         ({"n_components": 16}, 50.0, 0.025),
         ({"n_components": 1}, 50.0, 0.3),
         ({"n_components": 64, "dt": 1.0}, 7.8125, 0.04),
-        ({"n_components": 16, "rate": 15.0}, 15.0, 0.2 / 2.4),
+        ({"n_components": 16, "rate": 15.0}, 15.0, 0.025 * (50 / 15) ** 0.5),
         ({"n_components": 64, "delay": 2.75}, 12.5, 0.025 * 1.5),
         ({"n_components": 64, "delay": 90.25, "tau": 40.0}, 12.5, 0.00625 * 1.9),
     ],

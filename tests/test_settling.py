@@ -8,6 +8,7 @@ from coders import DIGITS, FAST, SHORT_FITS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import nnls
+from sklearn.linear_model import Lasso
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skdendbal import DendriticBalanceCoder
@@ -99,9 +100,10 @@ def test_any_atoms_lead_to_the_least_error(seed, n_units, n_features, kind, expo
     scale = 10.0**exponent
     codes = rates.copy()
     Settling(scale * components, scale).settle(scale * X, codes)
-    fewer = rates.copy()
+    fewer, less = rates.copy(), rates.copy()
     Settling(scale * components, scale).settle(scale * X, fewer, min_contribution=0.1)
-    for settled in (codes, fewer):
+    Settling(scale * components, scale).settle(scale * X, less, shrinkage=0.1)
+    for settled in (codes, fewer, less):
         assert np.isfinite(settled).all()
         assert (settled >= 0.0).all()
         assert (settled[rates == 0.0] == 0.0).all()
@@ -127,11 +129,12 @@ def error(components, x, active):
     seed=st.integers(0, 2**32 - 1),
     n_units=st.integers(1, 12),
     is_positive=st.booleans(),
+    shrinkage=st.sampled_from([0.0, 0.1, 0.5]),
     min_contribution=st.floats(0.01, 1.0),
     exponent=st.sampled_from([-100, 0, 100]),
 )
 def test_entries_that_contribute_little_are_dropped(
-    seed, n_units, is_positive, min_contribution, exponent
+    seed, n_units, is_positive, shrinkage, min_contribution, exponent
 ):
     rng = np.random.default_rng(seed)
     components = rng.standard_normal((n_units, 16))
@@ -139,7 +142,11 @@ def test_entries_that_contribute_little_are_dropped(
         components = np.abs(components)
     x, scale = rng.standard_normal(16) + components.sum(axis=0), 10.0**exponent
     codes = np.ones((1, n_units))
-    Settling(scale * components, scale).settle(scale * x[np.newaxis], codes, min_contribution)
+    Settling(scale * components, scale).settle(
+        scale * x[np.newaxis], codes, shrinkage, min_contribution
+    )
+    # shrinking is least squares for another row
+    x = x - shrinkage * np.linalg.lstsq(components, np.linalg.norm(components, axis=1))[0]
     # take out the entry without which unconstrained least squares lose least, one at a time
     active = np.ones(n_units, dtype=bool)
     while True:
@@ -156,6 +163,26 @@ def test_entries_that_contribute_little_are_dropped(
     expected = np.zeros(n_units)
     expected[active] = error(components, x, active)[1]
     assert_close(codes[0], expected) if active.any() else np.testing.assert_array_equal(codes, 0)
+
+
+@pytest.mark.parametrize("shrinkage", [0.05, 0.3])
+def test_shrunken_codes_are_a_lasso_among_the_neurons_that_spiked(coder, shrinkage):
+    X = DIGITS[:60]
+    codes = pickle.loads(pickle.dumps(coder)).set_params(shrinkage=shrinkage).transform(X)
+    components, rates = coder.components_, rates_of(coder, X)
+    norms = np.linalg.norm(components, axis=1)
+    lasso = Lasso(
+        shrinkage * coder.scale_ / X.shape[1],
+        positive=True,
+        fit_intercept=False,
+        tol=1e-12,
+        max_iter=100_000,
+    )
+    for code, rate, x in zip(codes, rates, X, strict=True):
+        active = rate > 0.0
+        lasso.fit((components[active] / norms[active, np.newaxis]).T, x)
+        assert_close(code[active] * norms[active], lasso.coef_)
+        assert (code[~active] == 0.0).all()
 
 
 def test_few_large_contributions_explain_more_than_many_spikes_cut_short(coder):
@@ -207,10 +234,10 @@ def test_balanced_codes_explain_more_the_shorter_the_presentation(coder):
     assert gains[0] > gains[1] > gains[2] > 0.0
 
 
-@pytest.mark.parametrize("min_contribution", [0.0, 0.01])
-def test_codes_do_not_depend_on_what_else_is_coded(coder, min_contribution):
+@pytest.mark.parametrize("params", [{}, {"shrinkage": 0.1, "min_contribution": 0.01}])
+def test_codes_do_not_depend_on_what_else_is_coded(coder, params):
     X = DIGITS[:300]
-    coder = pickle.loads(pickle.dumps(coder)).set_params(min_contribution=min_contribution)
+    coder = pickle.loads(pickle.dumps(coder)).set_params(**params)
     codes = coder.transform(X)
     order = np.random.default_rng(0).permutation(300)
     assert np.array_equal(coder.transform(X[order]), codes[order])
@@ -228,8 +255,10 @@ def test_code_may_change_after_fit(coder):
     assert np.array_equal(codes, coder.transform(DIGITS[:50]))
     with pytest.raises(InvalidParameterError, match="'code' parameter"):
         other.set_params(code="other").transform(DIGITS[:50])
-    with pytest.raises(InvalidParameterError, match="'min_contribution' parameter"):
-        other.set_params(code="balanced", min_contribution=-1.0).transform(DIGITS[:50])
+    other.set_params(code="balanced")
+    for name in ("shrinkage", "min_contribution"):
+        with pytest.raises(InvalidParameterError, match=f"'{name}' parameter"):
+            pickle.loads(pickle.dumps(other)).set_params(**{name: -1.0}).transform(DIGITS[:50])
 
 
 def test_codes_settle_for_the_components_as_they_are(coder):

@@ -80,7 +80,7 @@ def make(parameter, value, n_components, n_rows, seed):
     if parameter == "rate, factor":
         params["rate"] = value * rate
     elif parameter == "noise, factor":
-        params["noise"] = value * auto_noise(n_components, rate, default.tau)
+        params["noise"] = value * auto_noise(n_components, rate, default.tau, default.dt)
     elif parameter == "presentations":
         n_presentations = value
     else:

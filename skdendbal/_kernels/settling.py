@@ -7,6 +7,9 @@ non-negative least-squares solution for x among the neurons that spiked.
 Where atoms depend on each other there are many such solutions. A slight force that holds rates
 where they were chooses the one nearest to them.
 
+The rates may be shrunk: they settle where potentials are not zero, but at a level above it. They
+are then the solution of a non-negative lasso among the neurons that spiked.
+
 Neurons that contribute little may be silenced, one after another, until every one left contributes
 enough.
 """
@@ -106,7 +109,7 @@ def find_most_excited(active, may_return, units, n_units, inputs, recurrent, rat
 @inner()
 def settle(
     active,  # IN (n_active,) units that spiked, in ascending order
-    inputs,  # IN (n_units,) D^T x and the force that holds rates, of these units
+    inputs,  # IN (n_units,) D^T x and the forces that hold and shrink rates, of these units
     recurrent,  # IN (n_units, n_units) -D^T D
     rates,  # INOUT (n_units,) positive for these units
 ):
@@ -194,6 +197,7 @@ def settle_rows(
     scale,
     components,  # IN (n_units, n_features) D^T times the scale
     recurrent,  # IN (n_units, n_units) -D^T D
+    shrinkage,  # potential that is left, relative to the norm of the atom
     min_contribution,  # to the squared error of a scaled row, of an entry that is kept
     codes,  # INOUT (n_rows, n_units)
 ):
@@ -204,6 +208,7 @@ def settle_rows(
         normalise(X[r], scale, x)
         for j in active:
             inputs[j] = -STIFFNESS * recurrent[j, j] * codes[r, j]
+            inputs[j] -= shrinkage * math.sqrt(-recurrent[j, j])
         for i in range(x.shape[0]):
             xi = x[i] / scale
             if xi != 0.0:
