@@ -74,7 +74,7 @@ def correlate(net, settings, images):
     }
 
 
-preview = {"scale": 0.03, "seeds": 1, "neurons": [80, 40]}
+preview = {"scale": 0.03, "seeds": 1, "neurons": [50, 40]}
 parser = experiment.command_line(
     __doc__, scale=0.1, seeds=5, preview=preview, data="olshausen_scenes.npz"
 )
