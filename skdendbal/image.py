@@ -53,8 +53,9 @@ class PatchCoder(
     coder : transformer, default=None
         What codes patches. It is cloned and then fitted to patches, which are rows of
         ``patch_height * patch_width * n_channels`` numbers. None is ``DendriticBalanceCoder(64,
-        transform_time=3.0, code="balanced")`` with the same `n_jobs`. Its parameters have names
-        such as ``coder__n_components``.
+        transform_time=3.0, code="balanced", shrinkage=0.1)`` with the same `n_jobs`. Its
+        parameters have names such as ``coder__n_components``. With ``coder__shrinkage=0.0``,
+        `reconstruct` is more faithful.
     patch_size : int or tuple of (int, int), default=7
         Height and width of a patch in pixels.
     stride : int, default=1
@@ -752,7 +753,7 @@ def _cell_weights(n_cells, n_patches, pooling):
 
 
 def _default_coder():
-    return DendriticBalanceCoder(64, transform_time=3.0, code="balanced")
+    return DendriticBalanceCoder(64, transform_time=3.0, code="balanced", shrinkage=0.1)
 
 
 def _as_array(X):

@@ -8,9 +8,12 @@ Only the coder of patches changes. The data are MNIST t10k (8000 images to train
 patches of 7x7 pixels, a grid of 4x4) and a part of CIFAR-10 (10,000 and 4000 images in colour,
 whitened patches of 6x6 pixels at every second one, a grid of 2x2).
 
-- DendriticBalanceCoder codes patches for 2, 5 or 20 ms, by rates or by balanced codes.
+- DendriticBalanceCoder codes patches for 2, 5 or 20 ms, by rates or by balanced codes. "shrunk"
+  are balanced codes with a `shrinkage` of 0.1.
 - SPAMS (non-negative lasso) learns a dictionary with the alpha that leaves about as many active
   entries as balanced codes of 5 ms have, which is found by bisection on training patches.
+- MiniBatchDictionaryLearning of scikit-learn (non-negative lasso by coordinate descent) has the
+  same alpha. It is slow, and therefore has one seed, and at most 100 components.
 - The code "k-means, triangle" of a patch is by how much a centre is nearer to it than the average
   one, and zero for centres farther away than that.
 - "random patches" are training patches of norm 1, and "random" are random directions. The
@@ -68,7 +71,16 @@ N_TRAIN = (300, 1000, 3000, 10_000)  # training images of the classifier
 N_PROBES = 2000  # patches on which sparseness is made equal
 N_BISECTIONS = 5
 ALPHAS = 0.02, 1.0  # of SPAMS, for rows of norm 1; the smallest and the largest
-CODES = (("rate", 5.0), ("balanced", 2.0), ("balanced", 5.0), ("balanced", 20.0))
+CODES = {  # of ours
+    "rate, 5 ms": {"code": "rate", "transform_time": 5.0},
+    "balanced, 2 ms": {"code": "balanced", "transform_time": 2.0},
+    "balanced, 5 ms": {"code": "balanced", "transform_time": 5.0},
+    "balanced, 20 ms": {"code": "balanced", "transform_time": 20.0},
+    "shrunk, 2 ms": {"code": "balanced", "transform_time": 2.0, "shrinkage": 0.1},
+    "shrunk, 5 ms": {"code": "balanced", "transform_time": 5.0, "shrinkage": 0.1},
+    "shrunk, 20 ms": {"code": "balanced", "transform_time": 20.0, "shrinkage": 0.1},
+}
+MAX_COMPONENTS_OF_SCIKIT_LEARN = 100
 
 
 # Data
@@ -104,23 +116,15 @@ RUNS = (("mnist", 64, 3), ("cifar", 100, 1), ("cifar", 400, 1))  # components, n
 # Coders of patches
 # -----------------
 class Lasso(TransformerMixin, BaseEstimator):
-    """Lasso of SPAMS, with the alpha that leaves about `n_active` entries of a training row."""
+    """A non-negative lasso, for rows that it divides by their root-mean-square norm."""
 
-    def __init__(self, n_components, n_active):
-        self.n_components = n_components
-        self.n_active = n_active
+    def __init__(self, lasso):
+        self.lasso = lasso
 
     def fit(self, X, y=None):
-        """Learn a dictionary; its alpha is found by bisection."""
+        """Learn a dictionary."""
         self.scale_ = np.sqrt(np.square(X).sum(axis=1).mean())
-        rows, (low, high) = X / self.scale_, ALPHAS
-        for _ in range(N_BISECTIONS):
-            alpha = np.sqrt(low * high)
-            self.lasso_ = peers.Spams(self.n_components, alpha).fit(rows)
-            if tasks.active(self.lasso_.transform(rows[:N_PROBES])) > self.n_active:
-                low = alpha
-            else:
-                high = alpha
+        self.lasso_ = clone(self.lasso).fit(X / self.scale_)
         return self
 
     def transform(self, X):
@@ -130,6 +134,26 @@ class Lasso(TransformerMixin, BaseEstimator):
     def inverse_transform(self, X):
         """Reconstruct rows."""
         return X @ self.lasso_.components_ * self.scale_
+
+
+class SparseLasso(Lasso):
+    """Lasso of SPAMS, with the alpha that leaves about `n_active` entries of a training row."""
+
+    def __init__(self, n_components, n_active):
+        self.n_components = n_components
+        self.n_active = n_active
+
+    def fit(self, X, y=None):
+        """Learn a dictionary; its alpha is found by bisection."""
+        low, high = ALPHAS
+        for _ in range(N_BISECTIONS):
+            self.lasso = peers.Spams(self.n_components, np.sqrt(low * high))
+            super().fit(X)
+            if tasks.active(self.transform(X[:N_PROBES])) > self.n_active:
+                low = self.lasso.alpha
+            else:
+                high = self.lasso.alpha
+        return self
 
 
 class Triangle(TransformerMixin, BaseEstimator):
@@ -187,12 +211,15 @@ def coders(front_end, n_components, images, seed):
 
     ours = fit(DendriticBalanceCoder(n_components, code="balanced", transform_time=5.0))
     n_active = active(ours, images[:100])
-    for code, transform_time in CODES:
-        ours.coder_.set_params(code=code, transform_time=transform_time)
-        yield f"ours, {code}, {transform_time:g} ms", ours
+    for name, params in CODES.items():
+        ours.coder_.set_params(**{"shrinkage": 0.0, **params})
+        yield f"ours, {name}", ours
     if peers.HAS_SPAMS:
-        lasso = fit(Lasso(n_components, n_active))
+        lasso = fit(SparseLasso(n_components, n_active))
         yield "SPAMS", lasso
+        if seed == 0 and n_components <= MAX_COMPONENTS_OF_SCIKIT_LEARN:
+            alpha = lasso.coder_.lasso.alpha
+            yield "MiniBatchDictionaryLearning", fit(Lasso(peers.minibatch(n_components, alpha)))
     yield "k-means, triangle", fit(Triangle(n_components, seed))
     yield "random patches, threshold", fit(Thresholded(n_components, n_active, True, seed))
     yield "random, threshold", fit(Thresholded(n_components, n_active, False, seed))
