@@ -93,7 +93,10 @@ def draw(number):
         "outlier": either(1.0, spread(10, 1e6)),  # factor on the first row
     }
     coder.set_params(
-        code=either("rate", "balanced", 0.5), transform_time=either(None, spread(1, 200), 0.3)
+        code=either("rate", "balanced", 0.5),
+        transform_time=either(None, spread(1, 200), 0.3),
+        shrinkage=either(0.0, spread(0.01, 3), 0.5),
+        min_contribution=either(0.0, spread(1e-4, 0.1), 0.5),
     )
     return coder, make_data(rng, **data), data
 
