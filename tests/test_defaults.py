@@ -38,6 +38,18 @@ def test_batches_grow_with_large_networks(n_components, batch_size):
     assert coder.settings_.batch_size == batch_size
 
 
+@pytest.mark.parametrize("share", [0.25, 0.5])
+def test_low_rates_code_better_with_less_noise_than_in_proportion(share):
+    params = {"n_components": 64, "rate": 12.5 * share, "transform_time": 20.0, "random_state": 0}
+    coders = [
+        DendriticBalanceCoder(noise=noise, code="balanced", **params).fit(DIGITS)
+        for noise in ("auto", 0.025 / share)
+    ]
+    assert coders[0].score(DIGITS) > coders[1].score(DIGITS) + 0.002
+    active = [np.count_nonzero(coder.transform(DIGITS)) for coder in coders]
+    assert active[0] < active[1]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("delay", "least"), [(1.0, 0.88), (3.0, 0.82), (5.0, 0.78)])
 def test_networks_with_a_delay_code_well_and_keep_their_rates(delay, least):
