@@ -1082,7 +1082,8 @@ class DendriticBalanceCoder(
         if self.code == "rate":
             return None
         numbers = self.shrinkage, self.min_contribution
-        if self.code != "balanced" or not all(type(n) is float and n >= 0.0 for n in numbers):
+        are_valid = all(type(n) is float and 0.0 <= n < math.inf for n in numbers)
+        if self.code != "balanced" or not are_valid:
             self._validate_params()  # which takes longer than a row
         settling = self._settling_
         if settling is not None and settling.is_for(self.components_, self.scale_):

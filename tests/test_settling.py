@@ -1,5 +1,6 @@
 """Balanced codes: non-negative least squares among the neurons that spiked."""
 
+import itertools
 import pickle
 
 import numpy as np
@@ -256,9 +257,9 @@ def test_code_may_change_after_fit(coder):
     with pytest.raises(InvalidParameterError, match="'code' parameter"):
         other.set_params(code="other").transform(DIGITS[:50])
     other.set_params(code="balanced")
-    for name in ("shrinkage", "min_contribution"):
+    for name, value in itertools.product(("shrinkage", "min_contribution"), (-1.0, np.inf)):
         with pytest.raises(InvalidParameterError, match=f"'{name}' parameter"):
-            pickle.loads(pickle.dumps(other)).set_params(**{name: -1.0}).transform(DIGITS[:50])
+            pickle.loads(pickle.dumps(other)).set_params(**{name: value}).transform(DIGITS[:50])
 
 
 def test_codes_settle_for_the_components_as_they_are(coder):
