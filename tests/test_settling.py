@@ -167,7 +167,7 @@ def test_entries_that_contribute_little_are_dropped(
 
 
 @pytest.mark.parametrize("shrinkage", [0.05, 0.3])
-def test_shrunken_codes_are_a_lasso_among_the_neurons_that_spiked(coder, shrinkage):
+def test_shrunk_codes_are_a_lasso_among_the_neurons_that_spiked(coder, shrinkage):
     X = DIGITS[:60]
     codes = pickle.loads(pickle.dumps(coder)).set_params(shrinkage=shrinkage).transform(X)
     components, rates = coder.components_, rates_of(coder, X)

@@ -45,7 +45,7 @@ the tables and spectra they are ahead of the debiased lasso with few entries and
 many. On raw patches the debiased lasso explains up to 0.005 more from 12 entries on.
 
 The explained variance of SPAMS is reached with fewer entries in 0.3 to 0.55 of its time on digits,
-mnist and scenes (0.7 for scenes at alpha 0.1). On the other tasks SPAMS is faster, except on
+mnist and scenes (0.75 for scenes at alpha 0.1). On the other tasks SPAMS is faster, except on
 centred patches at alpha 0.1. The accuracy of linear classifiers on digits and mnist is level with
 SPAMS at 100 ms and 0.02 lower at 5 ms. Shrunk codes halve this difference.
 """

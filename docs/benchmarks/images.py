@@ -38,8 +38,7 @@ the coders differ. With 100 components, shrunk codes (0.609 and 0.614 after 5 an
 with SPAMS (0.605) and with k-means (0.619), within standard errors of 0.008. With 400 components,
 SPAMS (0.652) and k-means (0.649) are ahead of shrunk codes (0.623 and 0.635). Balanced codes that
 are not shrunk explain more, but classifiers on them are worse by up to 0.04.
-DendriticBalanceCoder is always ahead of projections on random patches, of PCA and of HOG. Shrunk
-codes of 5 ms take about as long as SPAMS with 100 components or fewer, and 0.7 of its time with
+Shrunk codes are ahead of projections on random patches, of PCA and of HOG. Those of 5 ms take about as long as SPAMS with 100 components or fewer, and 0.7 of its time with
 400. MiniBatchDictionaryLearning takes three to eight times as long. Thresholds and distances are
 faster than all of them.
 
