@@ -37,10 +37,10 @@ splits do not tell the coders apart; shrunk codes of DendriticBalanceCoder reach
 the coders differ. With 100 components, shrunk codes (0.609 and 0.614 after 5 and 20 ms) are level
 with SPAMS (0.605) and with k-means (0.619), within standard errors of 0.008. With 400 components,
 SPAMS (0.652) and k-means (0.649) are ahead of shrunk codes (0.623 and 0.635). Balanced codes that
-are not shrunk explain more, but classifiers on them are worse by up to 0.04.
-Shrunk codes are ahead of projections on random patches, of PCA and of HOG. Those of 5 ms take about as long as SPAMS with 100 components or fewer, and 0.7 of its time with
-400. MiniBatchDictionaryLearning takes three to eight times as long. Thresholds and distances are
-faster than all of them.
+are not shrunk explain more, but classifiers on them are worse by up to 0.04. Shrunk codes are
+ahead of projections on random patches, of PCA and of HOG. Those of 5 ms take about as long as
+SPAMS with 100 components or fewer, and 0.7 of its time with 400. MiniBatchDictionaryLearning takes
+three to eight times as long. Thresholds and distances are faster than all of them.
 
 Found elsewhere, on all of the data: features of k-means in one layer reach 0.77 to 0.80 on
 CIFAR-10 (Coates, Ng and Lee, 2011), and networks with local learning 0.95 to 0.99 on MNIST (Diehl
