@@ -299,7 +299,7 @@ class Batch:
             What became of them.
         """
         sums = presented.sums
-        self.spike_counts = self.spike_counts + sums.spike_counts
+        self.spike_counts = self.spike_counts + sums.spike_counts.sum(axis=0).astype(np.int64)
         self.sum_wz[lanes] = sums.wz
         self.half_zz_of_part = sums.half_zz
         self.crossed[lanes] = sums.crossed

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections import namedtuple
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.signal import lfilter
@@ -81,13 +81,21 @@ class Timing:
 
     @property
     def _constants(self):
-        return _find_constants(self.n_steps, self.decay, self.fading, self.delay_steps)
+        return _find_constants(
+            self.n_steps, self.decay, self.trace_per_spike, self.fading, self.delay_steps
+        )
 
     @property
     def at_rest(self):
         """Timing of a presentation that does not follow another one: it fades in over `ONSET`."""
         onset = ONSET * self.tau / self.presentation_time
-        return replace(self, fading=min(onset, 0.5))
+        return Timing(
+            dt=self.dt,
+            tau=self.tau,
+            presentation_time=self.presentation_time,
+            delay=self.delay,
+            fading=min(onset, 0.5),
+        )
 
     @property
     def code_per_spike(self):
@@ -99,8 +107,7 @@ class Timing:
         ``c (1 + (1 - exp(-dt / tau)) sum fade(t))`` spikes, with all steps but the last in the
         sum.
         """
-        per_spike = self.trace_per_spike
-        return per_spike / (per_spike + self.fade[:-1].sum())
+        return self._constants.code_per_spike
 
 
 def check_times(dt, presentation_time, delay, name="presentation_time"):
@@ -154,15 +161,20 @@ def tail_sums(weights, factor):
     return np.append(lfilter([1.0], [1.0, -factor], weights[::-1])[::-1], 0.0)
 
 
-Constants = namedtuple("Constants", ["clock", "tails", "overlaps"])
+Constants = namedtuple("Constants", ["clock", "tails", "overlaps", "code_per_spike"])
 
 
 @functools.lru_cache(maxsize=4)  # finding them takes as long as coding a few rows
-def _find_constants(n_steps, decay, fading, delay_steps):
+def _find_constants(n_steps, decay, trace_per_spike, fading, delay_steps):
     new = np.minimum(1.0, np.arange(1, n_steps + 1) / (fading * n_steps))
     old, always = 1.0 - new, np.ones(n_steps)
     powers, bounds = decay ** np.arange(n_steps + 1), _kernels.make_decay_bounds(decay, n_steps)
     clock = _kernels.Clock(new, np.count_nonzero(new < 1.0), powers, bounds, delay_steps)
     weighted = (new, decay), (old, decay), (always, decay * decay)
     tails = _kernels.Tails(*(tail_sums(weights, factor) for weights, factor in weighted))
-    return Constants(clock, tails, (new @ new, 2.0 * (new @ old), old @ old))
+    return Constants(
+        clock,
+        tails,
+        overlaps=(new @ new, 2.0 * (new @ old), old @ old),
+        code_per_spike=trace_per_spike / (trace_per_spike + new[:-1].sum()),
+    )

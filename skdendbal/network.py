@@ -493,19 +493,20 @@ def _present_lanes(stream, dynamics, lanes, half_zz, X, number):
         else:
             own_half_zz = np.zeros((n_units, n_units) if stream.forms_zz else (0, 0))
         sums = _kernels.LaneSums(
-            np.zeros(n_units, dtype=np.int64),
+            np.zeros((len(X), n_units)),
             np.empty((len(X), 2, n_units)),
             np.zeros((len(X), n_units)),
             own_half_zz,
         )
         spikes = np.empty((room if stream.keeps_spikes else 0, 3), dtype=np.int64)
         n_spikes = _kernels.call_interruptibly(
-            _kernels.present_in_lanes, X, stream.scale, np.uint64(stream.seed), number,
-            state, dynamics, clock, tails, scratch, sums, spikes,
+            _kernels.present, X, stream.scale, np.uint64(stream.seed), False, number,
+            state, dynamics, clock, tails, scratch, 1.0, sums, spikes,
         )  # fmt: skip
         if n_spikes <= room or not stream.keeps_spikes:
             break
         room = n_spikes
+    state.in_flight[:] = np.roll(state.in_flight, -len(clock.fade), axis=1)
     return _Presented(state, sums, spikes[:n_spikes])
 
 
@@ -833,7 +834,8 @@ def encode(network, settings, X, scale=1.0, *, seed, out):
     out : ndarray of shape (n_samples, n_components), float64, C-contiguous
         Receives the codes, firing rates in spikes per time constant.
     """
-    encode_rows, dynamics = _make_encoder(settings, scale), make_dynamics(network, settings)
+    encode_rows = _make_encoder(settings, X.shape[1], scale)
+    dynamics = make_dynamics(network, settings)
     step = _rows_per_call(settings, X.shape[1])
     for i in range(0, len(X), step):
         rows, codes = X[i : i + step], out[i : i + step]
@@ -863,7 +865,8 @@ def simulate(network, settings, X, scale=1.0, *, seed, n_trials):
     spikes : ndarray of shape (n_spikes,)
         Structured array of row, trial, time (ms from the row's onset) and unit, in this order.
     """
-    encode_rows, dynamics = _make_encoder(settings, scale), make_dynamics(network, settings)
+    encode_rows = _make_encoder(settings, X.shape[1], scale)
+    dynamics = make_dynamics(network, settings)
     step = 1 if dynamics.offset.ndim > 1 else _rows_per_call(settings, X.shape[1])
     codes = np.empty((step, settings.n_components))
     spikes = []
@@ -880,17 +883,20 @@ def simulate(network, settings, X, scale=1.0, *, seed, n_trials):
     return spikes[np.lexsort((spikes["trial"], spikes["row"]))]
 
 
-def _make_encoder(settings, scale):
+def _make_encoder(settings, n_features, scale):
     """Return a function that presents a few rows to a network at rest."""
     timing = settings.at_rest
-    clock, code_per_spike = timing.clock, timing.code_per_spike
+    clock, tails, code_per_spike = timing.clock, timing.tails, timing.code_per_spike
     scratch = _kernels.make_scratch(settings.n_components, timing.delay_steps)
-    in_flight = np.empty((timing.delay_steps - 1, settings.n_components), dtype=bool)
+    lane = _make_lanes(settings, n_features, 1)
+    lane.is_new[:] = False  # rows fade in from nothing, not from themselves
 
     def encode_rows(dynamics, X, seed, codes, record):
+        codes[:] = 0.0
+        sums = _kernels.LaneSums(codes, np.empty((0, 2, 0)), *[NOT_FORMED] * 2)
         return _kernels.call_interruptibly(
-            _kernels.present_at_rest, X, scale, seed, dynamics, clock, code_per_spike,
-            scratch, in_flight, codes, record,
+            _kernels.present, X, scale, seed, True, 0,
+            lane, dynamics, clock, tails, scratch, code_per_spike, sums, record,
         )  # fmt: skip
 
     return encode_rows

@@ -3,7 +3,7 @@
 from .arguments import Clock, Dynamics, Lanes, LaneSums, Scratch, Tails, make_scratch
 from .compilation import WORK_PER_CALL, call_interruptibly
 from .intervals import IntervalArrays, split_into_intervals
-from .presentation import present_at_rest, present_in_lanes
+from .presentation import present
 from .random_numbers import stream_key
 from .settling import settle_rows
 from .simultaneous import learn_simultaneously
@@ -24,8 +24,7 @@ __all__ = [
     "logit_of_probability",
     "make_decay_bounds",
     "make_scratch",
-    "present_at_rest",
-    "present_in_lanes",
+    "present",
     "settle_rows",
     "split_into_intervals",
     "stream_key",

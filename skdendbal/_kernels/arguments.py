@@ -50,7 +50,7 @@ Lanes = namedtuple(  # copies of the network that run side by side: what each ca
 LaneSums = namedtuple(  # over the steps of presentations, z being the traces before each step
     "LaneSums",
     [
-        "spike_counts",  # (n_units,)
+        "spike_counts",  # (n_lanes, n_units); at rest (n_rows, n_units), the codes
         "wz",  # (n_lanes, 2, n_units) sums of z times the weight of x_new, and of x_old
         "crossed",  # (n_lanes, n_units) sums of traces of new spikes times the decay of old traces
         "half_zz",  # (n_units, n_units) G with G + G^T the sum of z z^T, both since the start
@@ -68,6 +68,8 @@ Scratch = namedtuple(
         "candidates",  # (MAX_CANDIDATES, 3) steps into the window, unit, bound of the hazard there
         "spikes",  # (capacity, 2) step, unit
         "due",  # (delay_steps - 1,) entry t % (delay_steps - 1): whether spikes arrive at step t
+        "active",  # (n_units,) the units that have spiked
+        "fresh",  # (n_units,) traces of the spikes of this presentation, zero between them
     ],
 )
 
@@ -85,6 +87,8 @@ def make_scratch(n_units, delay_steps):
         np.zeros((2, n_filled), dtype=np.float32),
         np.empty(n_blocks),
         np.empty((MAX_CANDIDATES, 3)),
-        np.empty((MAX_SPIKES + n_units, 2), dtype=np.int32),
+        np.empty((MAX_SPIKES + n_units, 2), dtype=np.int64),
         np.zeros(delay_steps - 1, dtype=bool),
+        np.empty(n_units, dtype=np.int64),
+        np.zeros(n_units),
     )

@@ -136,15 +136,6 @@ def step_delay_line(
         current[k] += gain * recurrent[k, k]
 
 
-@inner()
-def rotate_delay_line(in_flight, n_steps):
-    """Let row 0 of `in_flight` INOUT be what arrives next, after `n_steps` steps."""
-    before = in_flight.copy()
-    for t in range(in_flight.shape[0]):
-        for k in range(in_flight.shape[1]):
-            in_flight[t, k] = before[(t + n_steps) % in_flight.shape[0], k]
-
-
 @inner(error_model="numpy")
 def sample_spikes(step, number, length, key, clock, dynamics, late_traces, in_flight, scratch):
     """Draw the spikes of a presentation from some step on, as far as there is room.
@@ -167,7 +158,7 @@ def sample_spikes(step, number, length, key, clock, dynamics, late_traces, in_fl
     # which would cost a fifth of the run time.
     fade, n_fading, powers, decay_bounds, delay_steps = clock
     recurrent, gain, one_spike = dynamics.recurrent, dynamics.gain, dynamics.one_spike
-    stimulus, rounded, current, bounds, sums, candidates, spikes, due = scratch
+    stimulus, rounded, current, bounds, sums, candidates, spikes, due, _, _ = scratch
     n_spikes, crowded = ZERO, step
     while step < fade.shape[0] and n_spikes <= MAX_SPIKES:
         n_before, passed = n_spikes, 1
@@ -217,9 +208,9 @@ def sample_spikes(step, number, length, key, clock, dynamics, late_traces, in_fl
         # the next window expects one candidate, if hazards stay
         if n_spikes > n_before or step >= crowded:
             crowded = step
-            length = int(min(4.0 * length, 1.0 + length / total))
+            length = np.int64(min(4.0 * length, 1.0 + length / total))
         else:
-            length = max(1, min(length, int(length / total)))
+            length = max(1, min(length, np.int64(length / total)))
     return step, number, length, n_spikes
 
 
@@ -267,6 +258,15 @@ def add_spikes(
 
 
 @inner()
+def rest(late_traces, in_flight):
+    """Let no spike be on its way: `late_traces` INOUT and `in_flight` INOUT of a lane."""
+    rescale(0.0, late_traces)
+    for t in range(in_flight.shape[0]):
+        for k in range(in_flight.shape[1]):
+            in_flight[t, k] = False
+
+
+@inner()
 def write_record(
     row,
     n_spikes,
@@ -285,92 +285,64 @@ def write_record(
 
 
 @compiled()
-def present_in_lanes(
-    X,  # IN (n_lanes, n_features) raw rows, presented in this order
+def present(
+    X,  # IN (n_rows, n_features) raw rows, presented in this order
     scale,
     seed,
-    first,  # number of the first presentation
-    lanes,  # INOUT Lanes
+    at_rest,  # whether every row is presented to the network at rest, or else to a lane of its own
+    first,  # number of the first presentation, in lanes
+    lanes,  # INOUT Lanes; at rest a single one, which holds what a row needs
     dynamics,  # IN Dynamics
     clock,  # IN Clock
     tails,  # IN Tails
     scratch,  # TMP Scratch
-    sums,  # INOUT LaneSums
-    record,  # OUT (capacity, 3) lane, step, unit of the first spikes; may be empty
+    per_spike,  # what a spike counts
+    sums,  # INOUT LaneSums; at rest only its spike counts
+    record,  # OUT (capacity, 3) row, step, unit of the first spikes; may be empty
 ):
-    """Present a row to each of some lanes, with fixed weights, and sum what learning needs.
+    """Present rows with fixed weights and add up spikes, and in lanes also what learning needs.
 
-    Row r is presentation number first + r of the stream. Returns the number of spikes.
+    In lanes, row r is presentation number first + r of the stream. At rest, a row has the random
+    numbers of its own values. Both are one kernel because compiling one takes seconds.
+
+    Returns the number of spikes.
     """
     n_steps, n_units, n_spikes = clock.fade.shape[0], lanes.traces.shape[1], ZERO
-    powers = clock.powers
-    fresh, active = np.zeros(n_units), np.empty(n_units, dtype=np.int64)
+    powers, fresh, active = clock.powers, scratch.fresh, scratch.active
     for r in range(X.shape[0]):
-        z, late, in_flight = lanes.traces[r], lanes.late_traces[r], lanes.in_flight[r]
-        normalise(X[r], scale, lanes.stimuli[r])
-        if lanes.is_new[r]:
-            for i in range(X.shape[1]):  # the first stimulus fades from itself
-                lanes.previous[r, i] = lanes.stimuli[r, i]
-            lanes.is_new[r] = False
-        prepare_logits(lanes.previous[r], lanes.stimuli[r], z, late, dynamics, in_flight, scratch)
+        lane = ZERO if at_rest else r
+        x, previous, z = lanes.stimuli[lane], lanes.previous[lane], lanes.traces[lane]
+        late, in_flight = lanes.late_traces[lane], lanes.in_flight[lane]
+        normalise(X[r], scale, x)
+        if at_rest:
+            rest(late, in_flight)
+            key = row_key(x, seed)
+        else:
+            key = stream_key(seed, first + r)
+        if lanes.is_new[lane]:
+            for i in range(x.shape[0]):  # the first stimulus fades from itself
+                previous[i] = x[i]
+            lanes.is_new[lane] = False
+        prepare_logits(previous, x, z, late, dynamics, in_flight, scratch)
         rescale(powers[n_steps], late)
-        key = stream_key(seed, first + r)
-        wz, crossed = sums.wz[r], sums.crossed[r]
-        for j in range(n_units):
-            wz[0, j], wz[1, j] = tails.new[0] * z[j], tails.old[0] * z[j]
-            z[j] *= powers[n_steps]
+        if not at_rest:
+            for j in range(n_units):
+                sums.wz[r, 0, j], sums.wz[r, 1, j] = tails.new[0] * z[j], tails.old[0] * z[j]
+                z[j] *= powers[n_steps]
         step, now, number, length, n_active = ZERO, ZERO, ZERO, ONE, ZERO
         while step < n_steps:
             step, number, length, n = sample_spikes(
                 step, number, length, key, clock, dynamics, late, in_flight, scratch
             )
             for e in range(n):
-                sums.spike_counts[scratch.spikes[e, 1]] += 1
+                sums.spike_counts[r, scratch.spikes[e, 1]] += per_spike
             n_spikes = write_record(r, n, scratch.spikes, n_spikes, record)
-            now, n_active = add_spikes(
-                n, scratch.spikes, now, tails, powers, active, n_active, fresh, wz, crossed,
-                sums.half_zz,
-            )  # fmt: skip
+            if not at_rest:
+                now, n_active = add_spikes(
+                    n, scratch.spikes, now, tails, powers, active, n_active, fresh,
+                    sums.wz[r], sums.crossed[r], sums.half_zz,
+                )  # fmt: skip
         for a in range(n_active):
             z[active[a]] += powers[n_steps - now] * fresh[active[a]]
             fresh[active[a]] = 0.0
-        if clock.delay_steps > 1:
-            rotate_delay_line(in_flight, n_steps)
-    return n_spikes
-
-
-@compiled()
-def present_at_rest(
-    X,  # IN (n_rows, n_features) raw rows
-    scale,
-    seed,
-    dynamics,  # IN Dynamics
-    clock,  # IN Clock
-    code_per_spike,
-    scratch,  # TMP Scratch
-    in_flight,  # TMP (delay_steps - 1, n_units)
-    codes,  # OUT (n_rows, n_units)
-    record,  # OUT (capacity, 3) row, step, unit of the first spikes; may be empty
-):
-    """Present every row to the network at rest, with the random numbers of its own values.
-
-    Returns the number of spikes.
-    """
-    n_steps, n_units, n_spikes = clock.fade.shape[0], codes.shape[1], ZERO
-    rest, x, bits = np.zeros(X.shape[1]), np.empty(X.shape[1]), np.empty(X.shape[1])
-    silence, late = np.zeros(n_units), np.zeros(n_units)
-    for r in range(X.shape[0]):
-        normalise(X[r], scale, x)
-        in_flight[:] = False
-        prepare_logits(rest, x, silence, silence, dynamics, in_flight, scratch)
-        key = row_key(x, bits, seed)
-        codes[r] = 0.0
-        step, number, length = ZERO, ZERO, ONE
-        while step < n_steps:
-            step, number, length, n = sample_spikes(
-                step, number, length, key, clock, dynamics, late, in_flight, scratch
-            )
-            for e in range(n):
-                codes[r, scratch.spikes[e, 1]] += code_per_spike
-            n_spikes = write_record(r, n, scratch.spikes, n_spikes, record)
     return n_spikes

@@ -5,8 +5,10 @@ streams of their own, so that they can be computed in any order and anywhere.
 """
 
 import numpy as np
+from numba import types
+from numba.extending import intrinsic
 
-from .compilation import compiled
+from .compilation import COMPILES, compiled
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -36,17 +38,32 @@ def stream_key(seed, index):
     return mix(mix(np.uint64(seed) + GOLDEN) ^ (np.uint64(index) * MIX_1 + GOLDEN))
 
 
+if COMPILES:
+
+    @intrinsic
+    def to_bits(typingctx, number):
+        """The bits of a number in double precision."""
+
+        def codegen(context, builder, signature, args):
+            return builder.bitcast(args[0], context.get_value_type(types.uint64))
+
+        return types.uint64(types.float64), codegen
+
+else:
+
+    def to_bits(number):
+        """The bits of a number in double precision."""
+        return np.float64(number).view(np.uint64)
+
+
 @compiled()
 def row_key(
     x,  # IN (n_features,) normalised row
-    bits,  # TMP (n_features,) float64
     seed,
 ):
     """Key of the stream that belongs to the values of a row."""
-    for i in range(x.shape[0]):
-        bits[i] = np.rint(x[i] * ROW_GRID) + 0.0  # + 0.0 turns -0.0 into 0.0
-    words = bits.view(np.uint64)
     h = mix(np.uint64(seed) + GOLDEN)
     for i in range(x.shape[0]):
-        h = mix(h ^ words[i]) + GOLDEN
+        rounded = np.rint(x[i] * ROW_GRID) + 0.0  # + 0.0 turns -0.0 into 0.0
+        h = mix(h ^ to_bits(rounded)) + GOLDEN
     return h

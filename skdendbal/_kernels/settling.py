@@ -19,10 +19,30 @@ import math
 import numpy as np
 
 from .compilation import compiled, inner
-from .presentation import normalise
+from .presentation import ZERO, normalise
 
 STIFFNESS = 1e-9  # with which a rate is held where it was, relative to the square of its atom
 MIN_POTENTIAL = 1e-12  # relative to the input of the neuron; what is smaller is rounding
+
+
+@inner()
+def list_active(rates, units):
+    """Return the units with a rate above zero, in ascending order; their list is `units` OUT."""
+    n = ZERO
+    for j in range(rates.shape[0]):
+        if rates[j] != 0.0:
+            units[n] = j
+            n += 1
+    return units[:n]
+
+
+@inner()
+def place_of(unit, units):
+    """Return the place of a unit in a list that holds it."""
+    place = ZERO
+    while units[place] != unit:
+        place += 1
+    return place
 
 
 @inner()
@@ -122,15 +142,15 @@ def settle(
     n_active = active.shape[0]
     units, may_return = active.copy(), np.ones(n_active, np.bool_)
     solution, lower = np.empty(n_active), np.empty((n_active, n_active))
-    n, first_row, first_column, returned = n_active, 0, 0, -1
+    n, first_row, first_column, returned = n_active, ZERO, ZERO, -1
     for _ in range(3 * n_active):
         while True:
             place = factorise(recurrent, units, n, first_row, first_column, lower)
             if place == n:
                 break
-            may_return[np.searchsorted(active, units[place])] = False
+            may_return[place_of(units[place], active)] = False
             silence(place, units, n, lower, rates)
-            n, first_row, first_column = n - 1, place, 0  # later rows are not known yet
+            n, first_row, first_column = n - 1, place, ZERO  # later rows are not known yet
         for a in range(n):
             solution[a] = inputs[units[a]]
         solve(lower, n, solution)
@@ -139,7 +159,7 @@ def settle(
             j = units[a]
             rates[j] = solution[a] if place < 0 else rates[j] + way * (solution[a] - rates[j])
         if place >= 0:
-            may_return[np.searchsorted(active, units[place])] = units[place] != returned
+            may_return[place_of(units[place], active)] = units[place] != returned
             returned = -1
             silence(place, units, n, lower, rates)
             n, first_row, first_column = n - 1, place, place
@@ -148,11 +168,11 @@ def settle(
         if e < 0:
             break
         units[n] = returned = active[e]
-        n, first_row, first_column = n + 1, n, 0
+        n, first_row, first_column = n + 1, n, ZERO
 
 
 @inner()
-def find_least_contribution(units, recurrent, rates, lower):
+def find_least_contribution(units, recurrent, rates):
     """Return the place of the unit that lowers the squared error least, and by how much it does.
 
     Without unit j and with the rates of the others settled anew, the squared error grows by
@@ -160,8 +180,8 @@ def find_least_contribution(units, recurrent, rates, lower):
     """
     n = units.shape[0]
     place, least = -1, math.inf
-    column = np.empty(n)
-    if factorise(recurrent, units, n, 0, 0, lower) < n:
+    column, lower = np.empty(n), np.empty((n, n))
+    if factorise(recurrent, units, n, ZERO, ZERO, lower) < n:
         return place, least
     for a in range(n):
         inverse = 0.0  # entry (a, a) of the inverse of G
@@ -177,20 +197,6 @@ def find_least_contribution(units, recurrent, rates, lower):
     return place, least
 
 
-@inner()
-def drop(min_contribution, inputs, recurrent, rates):
-    """Silence units, least first, until each contributes enough; the others settle anew."""
-    units = np.flatnonzero(rates)
-    lower = np.empty((units.shape[0], units.shape[0]))
-    while units.shape[0] > 0:
-        place, least = find_least_contribution(units, recurrent, rates, lower)
-        if not least < min_contribution:
-            break
-        rates[units[place]] = 0.0
-        settle(np.flatnonzero(rates), inputs, recurrent, rates)
-        units = np.flatnonzero(rates)
-
-
 @compiled()
 def settle_rows(
     X,  # IN (n_rows, n_features) raw rows
@@ -201,19 +207,31 @@ def settle_rows(
     min_contribution,  # to the squared error of a scaled row, of an entry that is kept
     codes,  # INOUT (n_rows, n_units)
 ):
-    """Let the code of every row settle."""
+    """Let the code of every row settle; silence units, least first, until each contributes enough.
+
+    Whenever a unit was silenced, the others settle anew.
+    """
     x, inputs = np.empty(X.shape[1]), np.empty(codes.shape[1])
+    units = np.empty(codes.shape[1], dtype=np.int64)
     for r in range(X.shape[0]):
-        active = np.flatnonzero(codes[r])
+        rates = codes[r]
+        active = list_active(rates, units)
         normalise(X[r], scale, x)
         for j in active:
-            inputs[j] = -STIFFNESS * recurrent[j, j] * codes[r, j]
+            inputs[j] = -STIFFNESS * recurrent[j, j] * rates[j]
             inputs[j] -= shrinkage * math.sqrt(-recurrent[j, j])
         for i in range(x.shape[0]):
             xi = x[i] / scale
             if xi != 0.0:
                 for j in active:
                     inputs[j] += xi * components[j, i]
-        settle(active, inputs, recurrent, codes[r])
-        if min_contribution > 0.0:
-            drop(min_contribution, inputs, recurrent, codes[r])
+        while True:
+            settle(active, inputs, recurrent, rates)
+            if min_contribution == 0.0:
+                break
+            active = list_active(rates, units)
+            place, least = find_least_contribution(active, recurrent, rates)
+            if not least < min_contribution:
+                break
+            rates[active[place]] = 0.0
+            active = list_active(rates, units)

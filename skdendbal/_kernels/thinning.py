@@ -243,7 +243,7 @@ def draw_candidates(number, key, total, n_steps, bounds, sums, candidates):
         u, low, high = rest / area, np.float64(bounds[0, j]), np.float64(bounds[1, j])
         root = math.sqrt(low * low + u * (high - low) * (high + low))
         time = n_steps * u * (low + high) / (low + root)
-        step = min(int(time), n_steps - 1)
+        step = min(np.int64(time), n_steps - 1)
         e = n
         while e > 0 and (
             candidates[e - 1, 0] > step
@@ -278,7 +278,7 @@ def thin_window(
     """
     n_before = n_spikes
     for e in range(n_candidates):
-        step, j = int(candidates[e, 0]), int(candidates[e, 1])
+        step, j = np.int64(candidates[e, 0]), np.int64(candidates[e, 1])
         if n_spikes == n_before or (step < n_steps and j != spikes[n_spikes - 1, 1]):
             a = logit(j, fade[first + step], powers[step], stimulus, current)
             number += 1
@@ -319,7 +319,7 @@ def choose_window(
         total = bound_window(w, dw, length, decay_bounds, rounded, current, bounds, sums)
         if total > MAX_EXPECTED:
             crowded = step + length
-            length = max(1, int(length / total))
+            length = max(1, np.int64(length / total))
     return length, total, crowded
 
 
