@@ -8,7 +8,7 @@ Only the coder of patches changes. The data are MNIST t10k (8000 images to train
 patches of 7x7 pixels, a grid of 4x4) and a part of CIFAR-10 (10,000 and 4000 images in colour,
 whitened patches of 6x6 pixels at every second one, a grid of 2x2).
 
-- DendriticBalanceCoder codes patches by rates or by balanced codes of 5 ms, or by "shrunk" codes of
+- DendriticBalanceCoder codes patches by rates or balanced codes of 5 ms, or by "shrunk" codes of
   2, 5 or 20 ms, which are balanced codes with a `shrinkage` of 0.1.
 - SPAMS (non-negative lasso) learns a dictionary with the alpha that leaves about as many active
   entries as balanced codes of 5 ms have, which is found by bisection on training patches.
