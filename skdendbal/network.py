@@ -893,7 +893,7 @@ def _make_encoder(settings, n_features, scale):
 
     def encode_rows(dynamics, X, seed, codes, record):
         codes[:] = 0.0
-        sums = _kernels.LaneSums(codes, np.empty((0, 2, 0)), *[NOT_FORMED] * 2)
+        sums = _kernels.LaneSums(codes, np.empty((0, 2, 0)), NOT_FORMED, NOT_FORMED)
         return _kernels.call_interruptibly(
             _kernels.present, X, scale, seed, True, 0,
             lane, dynamics, clock, tails, scratch, code_per_spike, sums, record,

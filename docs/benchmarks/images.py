@@ -41,9 +41,9 @@ are ahead of shrunk codes (0.616 and 0.639), and with 800 (0.664 and 0.679) they
 (0.627 and 0.641). Balanced codes that are not shrunk explain more, but classifiers on them are
 less accurate by up to 0.03. Shrunk codes of 20 ms are ahead of projections on random patches, of
 PCA and of HOG. Those of 5 ms take 1.1 times as long as SPAMS with 100 components or fewer, and
-half of its time with more; those of 20 ms take about twice its time with 100 components or fewer,
-and as long with 800. MiniBatchDictionaryLearning takes four to nine times as long as SPAMS.
-Thresholds and distances are faster than all of them.
+0.5 to 0.6 of its time with more; those of 20 ms take about twice its time with 100 components or
+fewer, and 1.0 to 1.2 of it with more. MiniBatchDictionaryLearning takes four to nine times as long
+as SPAMS. Thresholds and distances are faster than all of them.
 
 Found elsewhere, on all of the data: features of k-means in one layer reach 0.77 to 0.80 on
 CIFAR-10 (Coates, Ng and Lee, 2011), and networks with local learning 0.95 to 0.99 on MNIST (Diehl

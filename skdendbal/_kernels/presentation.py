@@ -258,7 +258,7 @@ def add_spikes(
 
 
 @inner()
-def rest(late_traces, in_flight):
+def clear_delay_line(late_traces, in_flight):
     """Let no spike be on its way: `late_traces` INOUT and `in_flight` INOUT of a lane."""
     rescale(0.0, late_traces)
     for t in range(in_flight.shape[0]):
@@ -315,7 +315,7 @@ def present(
         late, in_flight = lanes.late_traces[lane], lanes.in_flight[lane]
         normalise(X[r], scale, x)
         if at_rest:
-            rest(late, in_flight)
+            clear_delay_line(late, in_flight)
             key = row_key(x, seed)
         else:
             key = stream_key(seed, first + r)

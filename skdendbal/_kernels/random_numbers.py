@@ -5,15 +5,15 @@ streams of their own, so that they can be computed in any order and anywhere.
 """
 
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 
-from .compilation import COMPILES, compiled
+from .bits import make_bit_cast
+from .compilation import compiled
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 MIX_2 = np.uint64(0x94D049BB133111EB)
 S12, S27, S30, S31 = np.uint64(12), np.uint64(27), np.uint64(30), np.uint64(31)
+to_bits = make_bit_cast(np.float64, np.uint64)
 ROW_GRID = 2.0**20  # rows that are equal when rounded to 2^-20 of the scale share their numbers
 
 
@@ -36,24 +36,6 @@ def uniform(key, i):
 def stream_key(seed, index):
     """Key of the stream of presentation number `index`."""
     return mix(mix(np.uint64(seed) + GOLDEN) ^ (np.uint64(index) * MIX_1 + GOLDEN))
-
-
-if COMPILES:
-
-    @intrinsic
-    def to_bits(typingctx, number):
-        """The bits of a number in double precision."""
-
-        def codegen(context, builder, signature, args):
-            return builder.bitcast(args[0], context.get_value_type(types.uint64))
-
-        return types.uint64(types.float64), codegen
-
-else:
-
-    def to_bits(number):
-        """The bits of a number in double precision."""
-        return np.float64(number).view(np.uint64)
 
 
 @compiled()

@@ -17,6 +17,7 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
+from .bits import make_bit_cast
 from .compilation import COMPILES, compiled
 
 MAX_LOGIT = 40.0  # with a hazard of 40: not to spike has a probability below the rounding of 1
@@ -25,6 +26,7 @@ BITS_PER_LOGIT = np.float32(2.0**23 / math.log(2.0))
 BITS_OF_ONE = np.float32(127.0 * 2.0**23 + 256.0)
 MAX_BITS = np.float32(2e9)  # of a number whose sums are still finite
 ZERO, LOG_2, MAX_LOGIT_32 = np.float32(0.0), np.float32(0.69315), np.float32(MAX_LOGIT)
+from_bits = make_bit_cast(np.int32, np.float32)
 MIN_BOUND_OF_POSITIVE_LOGIT = 0.69  # just below log 2, the hazard of logit 0
 
 
@@ -51,15 +53,6 @@ def is_below_hazard(value, a):
 if COMPILES:
 
     @intrinsic
-    def from_bits(typingctx, bits):
-        """The number in single precision that some bits stand for."""
-
-        def codegen(context, builder, signature, args):
-            return builder.bitcast(args[0], context.get_value_type(types.float32))
-
-        return types.float32(types.int32), codegen
-
-    @intrinsic
     def fma(typingctx, a, b, c):
         """``a * b + c``, rounded once."""
 
@@ -69,10 +62,6 @@ if COMPILES:
         return types.float32(types.float32, types.float32, types.float32), codegen
 
 else:
-
-    def from_bits(bits):
-        """The number in single precision that some bits stand for."""
-        return bits.view(np.float32)
 
     def fma(a, b, c):
         """``a * b + c``, rounded almost once."""
