@@ -256,7 +256,7 @@ class PatchCoder(
         """
         is_nested = any(name.startswith("coder__") for name in params)
         if is_nested and params.get("coder", self.coder) is None:
-            params["coder"] = _default_coder()
+            params["coder"] = _default_coder(params.get("n_jobs", self.n_jobs))
         return super().set_params(**params)
 
     @_fit_context(prefer_skip_nested_validation=False)
@@ -329,9 +329,11 @@ class PatchCoder(
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If `X` does not hold finite images of the shape of those of `fit`.
+            If `X` does not hold finite images of the shape of those of `fit`, or a parameter was
+            set out of its range.
         """
         check_is_fitted(self)
+        self._validate_params()
         X, blank_code = self._validate(X), self._find_blank_code()
         row_weights, column_weights = self._find_weights()
 
@@ -599,7 +601,7 @@ class PatchCoder(
     def _make_coder(self, random_state):
         """Return the coder to fit, without open seeds."""
         if self.coder is None:
-            coder = _default_coder().set_params(n_jobs=self.n_jobs)
+            coder = _default_coder(self.n_jobs)
         else:
             coder = clone(self.coder)
         for name, value in coder.get_params().items():
@@ -752,8 +754,10 @@ def _cell_weights(n_cells, n_patches, pooling):
     return weights if pooling == "sum" else weights / weights.sum(axis=1, keepdims=True)
 
 
-def _default_coder():
-    return DendriticBalanceCoder(64, transform_time=3.0, code="balanced", shrinkage=0.1)
+def _default_coder(n_jobs):
+    return DendriticBalanceCoder(
+        64, transform_time=3.0, code="balanced", shrinkage=0.1, n_jobs=n_jobs
+    )
 
 
 def _as_array(X):

@@ -4,6 +4,7 @@ Between spikes, traces only decay. So spikes are all that is kept; traces, curre
 reconstructions are computed from them when they are asked for, exactly.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +17,8 @@ from ._timing import Timing
 from .network import StreamState
 
 __all__ = ["Recording"]
+
+_TIME_CONSTANTS_TO_ZERO = 746  # exp(-746) is 0 in double precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +151,8 @@ class Recording:
             "Record for a shorter transform_time, or with a larger dt.",
         )
         raster = np.zeros((self.n_steps, self.n_units), dtype=bool)
-        these = self.spikes[(self.spikes["row"] == row) & (self.spikes["trial"] == trial)]
+        these = self._spikes_of_rows(row, row + 1)
+        these = these[these["trial"] == trial]
         raster[np.round(these["time"] / self.timing.dt).astype(int), these["unit"]] = True
         return raster
 
@@ -628,6 +632,10 @@ class Recording:
         """
         return _containers.to_pynapple(self)
 
+    def _spikes_of_rows(self, start, stop):
+        """Return the spikes of rows from `start` up to `stop`."""
+        return self.spikes[slice(*np.searchsorted(self.spikes["row"], [start, stop]))]
+
     def _find_steps(self, until):
         """Return the numbers of steps until some times in ms from the onset of a row."""
         steps = np.round(np.asarray(until, dtype=np.float64) / self.timing.dt)
@@ -648,7 +656,7 @@ class Recording:
         decay = self.timing.decay
         traces = lfilter([0.0, 1.0], [1.0, -decay], self.rasters(row, trial), axis=0)
         if self.start is not None:
-            steps, units = self._spikes_in_stream
+            steps, units = self._spikes_in_stream(row)
             began = self._left_from(self.start.lanes.traces[0], steps, units, row)
             traces += np.outer(decay ** np.arange(len(traces)), began)
         return traces
@@ -661,7 +669,7 @@ class Recording:
             late[lag:] = traces[: len(traces) - lag]
             return late
         lanes = self.start.lanes
-        on_the_way, (steps, units) = np.nonzero(lanes.in_flight[0]), self._spikes_in_stream
+        on_the_way, (steps, units) = np.nonzero(lanes.in_flight[0]), self._spikes_in_stream(row)
         steps = np.concatenate([on_the_way[0], steps + lag])
         units = np.concatenate([on_the_way[1], units])
         now = steps // self.n_steps == row
@@ -670,11 +678,12 @@ class Recording:
         late = lfilter([0.0, 1.0], [1.0, -decay], late, axis=0)
         return late + np.outer(decay ** np.arange(len(late)), began)
 
-    @property
-    def _spikes_in_stream(self):
-        """Steps since the start of a stream, and units, of all spikes."""
-        steps = np.round(self.spikes["time"] / self.timing.dt).astype(int)
-        return self.spikes["row"] * self.n_steps + steps, self.spikes["unit"]
+    def _spikes_in_stream(self, row):
+        """Return steps since the start of a stream, and units, of spikes that act on a row."""
+        n_rows_before = math.ceil(_TIME_CONSTANTS_TO_ZERO * self.timing.tau / self.duration) + 1
+        spikes = self._spikes_of_rows(row - n_rows_before, row + 1)
+        steps = np.round(spikes["time"] / self.timing.dt).astype(int)
+        return spikes["row"] * self.n_steps + steps, spikes["unit"]
 
     def _left_from(self, traces, steps, units, row):
         """Return what traces at the start and spikes since have left at the onset of a row."""

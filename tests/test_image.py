@@ -325,10 +325,18 @@ def test_threads_of_the_coder(n_jobs, expected):
     assert images == [expected] * 10
 
 
+def test_pooling_is_a_known_one_after_fit_as_well():
+    coder = PatchCoder(PCA(2), patch_size=3, grid=1).fit(DIGITS[:10])
+    with pytest.raises(ValueError, match="The 'pooling' parameter of PatchCoder must be"):
+        coder.set_params(pooling="median").transform(DIGITS[:10])
+
+
 def test_default_coder():
     coder = PatchCoder(random_state=0)
     assert clone(coder).set_params(coder__n_components=10).coder.n_components == 10
     assert coder.coder is None
+    assert PatchCoder(n_jobs=2).set_params(coder__tau=5.0).coder.n_jobs == 2
+    assert PatchCoder().set_params(coder__tau=5.0, n_jobs=3).coder.n_jobs == 3
     with pytest.raises(ValueError, match="Invalid parameter 'neurons' for estimator Dendritic"):
         coder.set_params(coder__neurons=3)
     changed = PatchCoder().set_params(coder=PCA(3), coder__n_components=4)

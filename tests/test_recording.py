@@ -8,6 +8,7 @@ import naive
 import numpy as np
 import pytest
 from coders import DIGITS, FAST, SHORT_FITS, as_bytes
+from scipy.signal import lfilter
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 
@@ -185,6 +186,18 @@ def test_streams_are_those_of_the_literal_model(learning_rule, delay):
     if learning_rule != "somatic":
         got = np.concatenate([sum(recording.dendritic_currents(2, row)) for row in range(4)])
         np.testing.assert_allclose(got, compartments[:, 2], rtol=0, atol=1e-10)
+
+
+@SHORT_FITS
+@pytest.mark.parametrize("tau", [1.0, 10.0])
+def test_late_rows_of_a_long_stream(tau):
+    coder = DendriticBalanceCoder(6, tau=tau, transform_time=50.0, **FAST).fit(X)
+    recording = coder.record(X, continuous=True, random_state=0)
+    whole = np.concatenate([recording.rasters(row) for row in range(len(X))])
+    whole = lfilter([0.0, 1.0], [1.0, -recording.timing.decay], whole, axis=0)
+    for row in (20, 299):
+        expected = whole[row * recording.n_steps :][: recording.n_steps]
+        np.testing.assert_allclose(recording.traces(row), expected, rtol=1e-9, atol=1e-300)
 
 
 @pytest.mark.parametrize("delay", [None, 3.0])

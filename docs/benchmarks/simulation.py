@@ -71,7 +71,7 @@ def learn(options):
         draw, draw_more = stream_of_digits(0), stream_of_digits(1)
     net = network.initialise(SCENES.settings, scenes.N_FEATURES, seed=0)
     with benchmark.log.status("Learning the network"):
-        experiment.train(net, experiment.keep_pace(SCENES, scale), draw, scale)
+        experiment.train(net, experiment.keep_pace(SCENES, scale), draw)
     return net, draw_more(options.stimuli)
 
 
