@@ -600,10 +600,7 @@ class PatchCoder(
 
     def _make_coder(self, random_state):
         """Return the coder to fit, without open seeds."""
-        if self.coder is None:
-            coder = _default_coder(self.n_jobs)
-        else:
-            coder = clone(self.coder)
+        coder = _default_coder(self.n_jobs) if self.coder is None else clone(self.coder)
         for name, value in coder.get_params().items():
             if name.rpartition("__")[2] == "random_state" and value is None:
                 coder.set_params(**{name: random_state.randint(np.iinfo(np.int32).max)})
