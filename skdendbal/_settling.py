@@ -1,5 +1,7 @@
 """Balanced codes: rates that settle where the potentials of exact balance are zero."""
 
+from functools import cached_property
+
 import numpy as np
 
 from . import _kernels
@@ -23,6 +25,10 @@ class Settling:
             scaled = self.components / scale
             self.recurrent = -(scaled @ scaled.T)
 
+    @cached_property
+    def _decoder(self):
+        return np.ascontiguousarray(self.components.T)
+
     def is_for(self, components, scale):
         """Tell whether a decoder is the one that this was made for.
 
@@ -40,7 +46,7 @@ class Settling:
         """
         return self.scale == scale and np.array_equal(self.components, components)
 
-    def settle(self, X, codes, shrinkage=0.0, min_contribution=0.0):
+    def settle(self, X, codes, shrinkage=0.0, min_contribution=0.0, recruitment=False):
         """Let codes settle.
 
         Parameters
@@ -53,15 +59,20 @@ class Settling:
             The potential that is left to active neurons, for a scaled row and an atom of norm 1.
         min_contribution : float, default=0.0
             By how much an entry must lower the squared error of its scaled row to be kept.
+        recruitment : bool, default=False
+            Whether neurons that did not spike may join.
         """
         n_active = 1 + np.count_nonzero(codes) // len(codes)
-        work = n_active * (n_active**2 + X.shape[1])
-        step = max(1, int(_kernels.WORK_PER_CALL / work))
-        components, recurrent = map(as_kernel_array, (self.components, self.recurrent))
+        n_read = codes.shape[1] if recruitment else n_active
+        step = max(1, int(_kernels.WORK_PER_CALL / (n_read * (n_active**2 + X.shape[1]))))
+        decoder = self._decoder if recruitment else self.components
+        components, decoder, recurrent = map(
+            as_kernel_array, (self.components, decoder, self.recurrent)
+        )
         for i in range(0, len(X), step):
             part = slice(i, i + step)
             _kernels.call_interruptibly(
                 _kernels.settle_rows,
-                X[part], self.scale, components, recurrent,
-                float(shrinkage), float(min_contribution), codes[part],
+                X[part], self.scale, components, decoder, recurrent,
+                float(shrinkage), float(min_contribution), bool(recruitment), codes[part],
             )  # fmt: skip

@@ -116,7 +116,7 @@ class DendriticBalanceCoder(
     Codes are firing rates in spikes per time constant `tau`: a code of 0.1 is about 10 Hz at
     the default `tau` of 10 ms (multiply by `to_hz_`). They are never negative.
 
-    The parameters come in four groups: what you tune (`n_components` to `min_contribution`), the
+    The parameters come in four groups: what you tune (`n_components` to `recruitment`), the
     model (`learning_rule` to `delay`), learning (`max_iter` to `shuffle`) and running
     (`sparse_output` to `n_jobs`).
 
@@ -158,6 +158,13 @@ class DendriticBalanceCoder(
         `input_scale`, and the other entries settle anew. At a given number of active entries,
         longer presentations and 0.002 to 0.02 explain more than shorter ones and 0. You may change
         it after `fit`.
+    recruitment : bool, default=False
+        Whether neurons that did not spike join balanced codes, one after another, as long as the
+        potential of one is above that at which active neurons settle, and it contributes at least
+        `min_contribution`. With a `shrinkage` above zero codes are then those of the non-negative
+        lasso, to which spikes are a start: they hardly depend on the presentation, and a
+        `transform_time` of 2 ms is enough. Without shrinkage and `min_contribution` most codes
+        are dense. You may change it after `fit`.
     learning_rule : {"dendritic", "dendritic-decay", "dendritic-slow", "dendritic-simultaneous", \
             "somatic", "somatic-unwhitened"} or Rule, default="dendritic"
         Learning rule, by name, or as an object of :mod:`skdendbal.rules` with rates of its own.
@@ -339,6 +346,7 @@ class DendriticBalanceCoder(
         "code": [StrOptions({"rate", "balanced"})],
         "shrinkage": [Interval(Real, 0, np.inf, closed="left")],
         "min_contribution": [Interval(Real, 0, np.inf, closed="left")],
+        "recruitment": ["boolean"],
         "learning_rule": [StrOptions(set(RULES)), Rule],
         "neuron": [Neuron, None],
         "noise": [Interval(Real, *Noise.RANGE, closed="both"), StrOptions({"auto"}), Noise],
@@ -374,6 +382,7 @@ class DendriticBalanceCoder(
         code="rate",
         shrinkage=0.0,
         min_contribution=0.0,
+        recruitment=False,
         # the model
         learning_rule="dendritic",
         neuron=None,
@@ -403,6 +412,7 @@ class DendriticBalanceCoder(
         self.code = code
         self.shrinkage = shrinkage
         self.min_contribution = min_contribution
+        self.recruitment = recruitment
         self.learning_rule = learning_rule
         self.neuron = neuron
         self.noise = noise
@@ -1083,7 +1093,7 @@ class DendriticBalanceCoder(
             return None
         numbers = self.shrinkage, self.min_contribution
         are_valid = all(type(n) is float and 0.0 <= n < math.inf for n in numbers)
-        if self.code != "balanced" or not are_valid:
+        if self.code != "balanced" or type(self.recruitment) is not bool or not are_valid:
             self._validate_params()  # which takes longer than a row
         settling = self._settling_
         if settling is not None and settling.is_for(self.components_, self.scale_):
@@ -1102,7 +1112,7 @@ class DendriticBalanceCoder(
             out = np.empty((stop - start, n_components))
             network.encode(self.network_, settings, rows, self.scale_, seed=self.seed_, out=out)
             if settling is not None:
-                settling.settle(rows, out, self.shrinkage, self.min_contribution)
+                settling.settle(rows, out, self.shrinkage, self.min_contribution, self.recruitment)
             codes[start:stop] = out
 
         n_jobs = min(effective_n_jobs(self.n_jobs), n_rows)

@@ -97,6 +97,7 @@ def draw(number):
         transform_time=either(None, spread(1, 200), 0.3),
         shrinkage=either(0.0, spread(0.01, 3), 0.5),
         min_contribution=either(0.0, spread(1e-4, 0.1), 0.5),
+        recruitment=either(False, True),
     )
     return coder, make_data(rng, **data), data
 

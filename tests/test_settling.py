@@ -101,20 +101,23 @@ def test_any_atoms_lead_to_the_least_error(seed, n_units, n_features, kind, expo
     scale = 10.0**exponent
     codes = rates.copy()
     Settling(scale * components, scale).settle(scale * X, codes)
-    fewer, less = rates.copy(), rates.copy()
+    fewer, less, more = rates.copy(), rates.copy(), rates.copy()
     Settling(scale * components, scale).settle(scale * X, fewer, min_contribution=0.1)
     Settling(scale * components, scale).settle(scale * X, less, shrinkage=0.1)
-    for settled in (codes, fewer, less):
+    Settling(scale * components, scale).settle(scale * X, more, recruitment=True)
+    for settled in (codes, fewer, less, more):
         assert np.isfinite(settled).all()
         assert (settled >= 0.0).all()
+    for settled in (codes, fewer, less):
         assert (settled[rates == 0.0] == 0.0).all()
-    best = twin(rates, X, components) @ components
-    np.testing.assert_allclose(
-        ((X - codes @ components) ** 2).sum(axis=1),
-        ((X - best) ** 2).sum(axis=1),
-        rtol=1e-6,
-        atol=1e-6,
-    )
+    for settled, among in ((codes, rates), (more, np.ones_like(rates))):
+        best = twin(among, X, components) @ components
+        np.testing.assert_allclose(
+            ((X - settled @ components) ** 2).sum(axis=1),
+            ((X - best) ** 2).sum(axis=1),
+            rtol=1e-6,
+            atol=1e-6,
+        )
 
 
 def error(components, x, active):
@@ -166,11 +169,17 @@ def test_entries_that_contribute_little_are_dropped(
     assert_close(codes[0], expected) if active.any() else np.testing.assert_array_equal(codes, 0)
 
 
+@pytest.mark.parametrize("transform_time", [1.0, 100.0])
+@pytest.mark.parametrize("recruitment", [False, True])
 @pytest.mark.parametrize("shrinkage", [0.05, 0.3])
-def test_shrunk_codes_are_a_lasso_among_the_neurons_that_spiked(coder, shrinkage):
+def test_shrunk_codes_are_a_lasso(coder, shrinkage, recruitment, transform_time):
+    """Among the neurons that spiked, or among all of them with recruitment."""
     X = DIGITS[:60]
-    codes = pickle.loads(pickle.dumps(coder)).set_params(shrinkage=shrinkage).transform(X)
-    components, rates = coder.components_, rates_of(coder, X)
+    coder = pickle.loads(pickle.dumps(coder)).set_params(
+        shrinkage=shrinkage, recruitment=recruitment, transform_time=transform_time
+    )
+    codes = coder.transform(X)
+    components, spiked = coder.components_, rates_of(coder, X) > 0.0
     norms = np.linalg.norm(components, axis=1)
     lasso = Lasso(
         shrinkage * coder.scale_ / X.shape[1],
@@ -179,11 +188,30 @@ def test_shrunk_codes_are_a_lasso_among_the_neurons_that_spiked(coder, shrinkage
         tol=1e-12,
         max_iter=100_000,
     )
-    for code, rate, x in zip(codes, rates, X, strict=True):
-        active = rate > 0.0
+    for code, active, x in zip(codes, spiked | recruitment, X, strict=True):
         lasso.fit((components[active] / norms[active, np.newaxis]).T, x)
         assert_close(code[active] * norms[active], lasso.coef_)
         assert (code[~active] == 0.0).all()
+
+
+@pytest.mark.parametrize("min_contribution", [0.002, 0.02])
+def test_recruits_contribute_enough(coder, min_contribution):
+    X = DIGITS[:200]
+    coder = pickle.loads(pickle.dumps(coder)).set_params(
+        transform_time=2.0, min_contribution=min_contribution
+    )
+    without = coder.transform(X)
+    codes = coder.set_params(recruitment=True).transform(X)
+    assert (codes[without == 0.0] > 0.0).any()
+    least = min_contribution * coder.scale_**2
+    errors = np.square(X - codes @ coder.components_).sum(axis=1)
+    assert errors.mean() < np.square(X - without @ coder.components_).sum(axis=1).mean()
+    for code, x, expected in zip(codes, X, errors, strict=True):
+        active = code > 0.0
+        for unit in np.flatnonzero(active):
+            others = active.copy()
+            others[unit] = False
+            assert error(coder.components_, x, others)[0] > expected + 0.999 * least
 
 
 def test_few_large_contributions_explain_more_than_many_spikes_cut_short(coder):
@@ -235,7 +263,15 @@ def test_balanced_codes_explain_more_the_shorter_the_presentation(coder):
     assert gains[0] > gains[1] > gains[2] > 0.0
 
 
-@pytest.mark.parametrize("params", [{}, {"shrinkage": 0.1, "min_contribution": 0.01}])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"shrinkage": 0.1, "min_contribution": 0.01},
+        {"shrinkage": 0.1, "recruitment": True},
+        {"min_contribution": 0.01, "recruitment": True},
+    ],
+)
 def test_codes_do_not_depend_on_what_else_is_coded(coder, params):
     X = DIGITS[:300]
     coder = pickle.loads(pickle.dumps(coder)).set_params(**params)
@@ -257,7 +293,8 @@ def test_code_may_change_after_fit(coder):
     with pytest.raises(InvalidParameterError, match="'code' parameter"):
         other.set_params(code="other").transform(DIGITS[:50])
     other.set_params(code="balanced")
-    for name, value in itertools.product(("shrinkage", "min_contribution"), (-1.0, np.inf)):
+    wrong = itertools.product(("shrinkage", "min_contribution"), (-1.0, np.inf))
+    for name, value in (*wrong, ("recruitment", "all")):
         with pytest.raises(InvalidParameterError, match=f"'{name}' parameter"):
             pickle.loads(pickle.dumps(other)).set_params(**{name: value}).transform(DIGITS[:50])
 

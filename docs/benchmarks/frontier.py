@@ -10,6 +10,9 @@ the processor time to code a row.
   presentations of 2 to 400 ms, by rates and by balanced codes. "few entries" are balanced codes
   of 5, 20 or 100 ms without entries that contribute little, with `min_contribution` from 0.0005
   to 0.04. "shrunk" are balanced codes with a `shrinkage` of 0.1, which suits classifiers.
+- "recruited" codes start from a presentation of 2 ms, with `recruitment`: neurons that did not
+  spike join. They have the same values of `min_contribution`, or, as "shrunk, recruited", a
+  `shrinkage` of 0.02 to 0.2, which makes them lasso codes.
 - SPAMS (lasso, alpha 0.03 to 3) learns a dictionary with every alpha and codes with that alpha.
   With the dictionaries learned at 0.1 and 0.3 we also code with all other alphas.
 - lasso_cd is MiniBatchDictionaryLearning of scikit-learn, alpha 0.1 to 1.
@@ -71,10 +74,13 @@ N_READ_OUT = 2000  # training rows for EVlin and accuracy
 RATES = (0.25, 0.5, 1.0, 1.5, 2.0, 4.0)  # times the automatic rate
 PRESENTATION_TIMES = (2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 400.0)
 MIN_CONTRIBUTIONS = (0.0005, 0.002, 0.005, 0.01, 0.02, 0.04)
+SHRINKAGES = (0.02, 0.05, 0.1, 0.2)
 CODES = (  # family, presentation time, shrinkage, least contribution
     *itertools.product(("ours, rate", "ours, balanced"), PRESENTATION_TIMES, (0.0,), (0.0,)),
     *itertools.product(("ours, few entries",), (5.0, 20.0, 100.0), (0.0,), MIN_CONTRIBUTIONS),
     *itertools.product(("ours, shrunk",), (5.0, 20.0), (0.1,), (0.0,)),
+    *itertools.product(("ours, recruited",), (2.0,), (0.0,), MIN_CONTRIBUTIONS),
+    *itertools.product(("ours, shrunk, recruited",), (2.0,), SHRINKAGES, (0.0,)),
 )
 ALPHAS = (0.03, 0.1, 0.3, 1.0, 3.0)
 N_ENTRIES = (2, 4, 8, 12, 16, 24)
@@ -186,11 +192,14 @@ def ours(split, n_components, seed):
                 transform_time=presentation_time,
                 shrinkage=shrinkage,
                 min_contribution=least,
+                recruitment="recruited" in family,
             )
             coder._keep_settling()
             parameters = f"rate x {factor:g}, {presentation_time:g} ms"
             if least > 0.0:
                 parameters += f", {least:g}"
+            elif family == "ours, shrunk, recruited":
+                parameters += f", {shrinkage:g}"
             yield family, parameters, coder.components_, coder.transform
         if factor == 1.0:
             yield from pursuits("NN-OMP, our atoms", unit(coder.components_))
@@ -321,7 +330,8 @@ def measure(name, folder, seed, repeats):
 def wants_accuracy(parameters):
     """Tell whether to fit a classifier to codes: to some of ours, and to lasso."""
     ours = {f"rate x 1, {time:g} ms" for time in (5.0, 20.0, 100.0)}
-    return parameters in ours | {"0.1", "0.3"}
+    recruited = {f"rate x 1, 2 ms, {number}" for number in (0.002, 0.05, 0.1)}
+    return parameters in ours | recruited | {"0.1", "0.3"}
 
 
 def envelope(rows, measure, at):
@@ -393,6 +403,7 @@ def accuracies(rows):
 # Figure
 # ------
 CURVES = {  # colour, style
+    "ours, recruited": ("#009E73", "-"),
     "ours, few entries": ("#0072B2", "--"),
     "ours, balanced": ("#0072B2", "-"),
     "ours, rate": ("#56B4E9", "-"),

@@ -10,8 +10,11 @@ where they were chooses the one nearest to them.
 The rates may be shrunk: they settle where potentials are not zero, but at a level above it. They
 are then the solution of a non-negative lasso among the neurons that spiked.
 
+With recruitment, neurons that did not spike join, one after another, as long as the potential of
+one is above that level. The solution is then that among all neurons.
+
 Neurons that contribute little may be silenced, one after another, until every one left contributes
-enough.
+enough. Neurons that would contribute less are not recruited.
 """
 
 import math
@@ -34,15 +37,6 @@ def list_active(rates, units):
             units[n] = j
             n += 1
     return units[:n]
-
-
-@inner()
-def place_of(unit, units):
-    """Return the place of a unit in a list that holds it."""
-    place = ZERO
-    while units[place] != unit:
-        place += 1
-    return place
 
 
 @inner()
@@ -109,46 +103,57 @@ def find_first_to_fall(units, n_units, solution, rates):
 
 
 @inner()
-def find_most_excited(active, may_return, units, n_units, inputs, recurrent, rates):
-    """Return the place in `active` of the silent neuron with the highest potential.
+def find_most_excited(may_join, units, n_units, inputs, recurrent, least_gain, rates, potentials):
+    """Return the silent neuron with the highest potential, or -1 if none is positive.
 
-    It is -1 if no potential is positive.
+    It must lower the squared error by `least_gain` while the other rates stay as they are.
     """
+    potentials[:] = inputs
+    for a in range(n_units):
+        unit, rate = units[a], rates[units[a]]
+        for j in range(potentials.shape[0]):
+            potentials[j] += rate * recurrent[unit, j]
     best, highest = -1, 0.0
-    for e in range(active.shape[0]):
-        j = active[e]
-        if may_return[e] and rates[j] == 0.0:
-            potential = inputs[j]
-            for a in range(n_units):
-                potential += rates[units[a]] * recurrent[units[a], j]
-            if potential > max(highest, MIN_POTENTIAL * abs(inputs[j])):
-                best, highest = e, potential
+    for j in range(potentials.shape[0]):
+        potential = potentials[j]
+        if (
+            potential > highest
+            and may_join[j]
+            and rates[j] == 0.0
+            and potential > MIN_POTENTIAL * abs(inputs[j])
+            and potential * potential >= -recurrent[j, j] * least_gain
+        ):
+            best, highest = j, potential
     return best
 
 
 @inner()
 def settle(
-    active,  # IN (n_active,) units that spiked, in ascending order
+    may_join,  # INOUT (n_units,) whether units may settle; those that spiked, or all
+    max_units,  # that may be active at a time
     inputs,  # IN (n_units,) D^T x and the forces that hold and shrink rates, of these units
     recurrent,  # IN (n_units, n_units) -D^T D
-    rates,  # INOUT (n_units,) positive for these units
+    least_gain,  # by which a silent neuron lowers the squared error when it joins
+    rates,  # INOUT (n_units,)
+    units,  # OUT (n_units,)
+    potentials,  # OUT (n_units,)
+    solution,  # OUT (max_units or more,)
+    lower,  # OUT (max_units or more, max_units or more)
 ):
     """Let rates settle, by the method of Lawson and Hanson, from the rates as they are.
 
     Rates go straight to where all potentials are zero. If one of them falls to zero on the way,
     they stop there, and go on without it. A silent neuron whose potential is positive in the end
-    comes back, but not if it fell silent at once when it did so before.
+    joins, but not if it fell silent at once when it did so before.
     """
-    n_active = active.shape[0]
-    units, may_return = active.copy(), np.ones(n_active, np.bool_)
-    solution, lower = np.empty(n_active), np.empty((n_active, n_active))
-    n, first_row, first_column, returned = n_active, ZERO, ZERO, -1
-    for _ in range(3 * n_active):
+    n = list_active(rates, units).shape[0]
+    first_row, first_column, joined = ZERO, ZERO, -1
+    for _ in range(3 * np.sum(may_join)):
         while True:
             place = factorise(recurrent, units, n, first_row, first_column, lower)
             if place == n:
                 break
-            may_return[place_of(units[place], active)] = False
+            may_join[units[place]] = False
             silence(place, units, n, lower, rates)
             n, first_row, first_column = n - 1, place, ZERO  # later rows are not known yet
         for a in range(n):
@@ -159,20 +164,24 @@ def settle(
             j = units[a]
             rates[j] = solution[a] if place < 0 else rates[j] + way * (solution[a] - rates[j])
         if place >= 0:
-            may_return[place_of(units[place], active)] = units[place] != returned
-            returned = -1
+            may_join[units[place]] = units[place] != joined
+            joined = -1
             silence(place, units, n, lower, rates)
             n, first_row, first_column = n - 1, place, place
             continue
-        e = find_most_excited(active, may_return, units, n, inputs, recurrent, rates)
-        if e < 0:
+        if n == max_units:
             break
-        units[n] = returned = active[e]
+        joined = find_most_excited(
+            may_join, units, n, inputs, recurrent, least_gain, rates, potentials
+        )
+        if joined < 0:
+            break
+        units[n] = joined
         n, first_row, first_column = n + 1, n, ZERO
 
 
 @inner()
-def find_least_contribution(units, recurrent, rates):
+def find_least_contribution(units, recurrent, rates, column, lower):
     """Return the place of the unit that lowers the squared error least, and by how much it does.
 
     Without unit j and with the rates of the others settled anew, the squared error grows by
@@ -180,7 +189,6 @@ def find_least_contribution(units, recurrent, rates):
     """
     n = units.shape[0]
     place, least = -1, math.inf
-    column, lower = np.empty(n), np.empty((n, n))
     if factorise(recurrent, units, n, ZERO, ZERO, lower) < n:
         return place, least
     for a in range(n):
@@ -197,41 +205,79 @@ def find_least_contribution(units, recurrent, rates):
     return place, least
 
 
+@inner()
+def find_inputs(
+    x,  # IN (n_features,) normalised row
+    scale,
+    components,  # IN (n_units, n_features) D^T times the scale
+    decoder,  # IN (n_features, n_units) the same transposed, read with recruitment only
+    recurrent,  # IN (n_units, n_units) -D^T D
+    shrinkage,
+    recruitment,
+    rates,  # IN (n_units,)
+    active,  # IN (n_active,) units whose rates are positive
+    inputs,  # OUT (n_units,) only those of active units without recruitment
+):
+    """Sum up what acts on neurons while they settle, apart from each other's rates."""
+    for j in range(inputs.shape[0]):
+        inputs[j] = -STIFFNESS * recurrent[j, j] * rates[j]
+        inputs[j] -= shrinkage * math.sqrt(-recurrent[j, j])
+    for i in range(x.shape[0]):
+        xi = x[i] / scale
+        if xi == 0.0:
+            continue
+        if recruitment:
+            for j in range(inputs.shape[0]):
+                inputs[j] += xi * decoder[i, j]
+        else:
+            for j in active:
+                inputs[j] += xi * components[j, i]
+
+
 @compiled()
 def settle_rows(
     X,  # IN (n_rows, n_features) raw rows
     scale,
     components,  # IN (n_units, n_features) D^T times the scale
+    decoder,  # IN (n_features, n_units) the same transposed, or of any size without recruitment
     recurrent,  # IN (n_units, n_units) -D^T D
     shrinkage,  # potential that is left, relative to the norm of the atom
     min_contribution,  # to the squared error of a scaled row, of an entry that is kept
+    recruitment,  # whether neurons that did not spike may join
     codes,  # INOUT (n_rows, n_units)
 ):
     """Let the code of every row settle; silence units, least first, until each contributes enough.
 
     Whenever a unit was silenced, the others settle anew.
     """
-    x, inputs = np.empty(X.shape[1]), np.empty(codes.shape[1])
-    units = np.empty(codes.shape[1], dtype=np.int64)
+    n_units, n_features = codes.shape[1], X.shape[1]
+    x, inputs, potentials = np.empty(n_features), np.empty(n_units), np.empty(n_units)
+    units, may_join = np.empty(n_units, dtype=np.int64), np.empty(n_units, dtype=np.bool_)
+    most = min(n_units, n_features) if recruitment else ZERO
+    for r in range(X.shape[0]):
+        most = max(most, list_active(codes[r], units).shape[0])
+    solution, lower = np.empty(most), np.empty((most, most))
     for r in range(X.shape[0]):
         rates = codes[r]
         active = list_active(rates, units)
         normalise(X[r], scale, x)
-        for j in active:
-            inputs[j] = -STIFFNESS * recurrent[j, j] * rates[j]
-            inputs[j] -= shrinkage * math.sqrt(-recurrent[j, j])
-        for i in range(x.shape[0]):
-            xi = x[i] / scale
-            if xi != 0.0:
-                for j in active:
-                    inputs[j] += xi * components[j, i]
+        find_inputs(
+            x, scale, components, decoder, recurrent, shrinkage, recruitment, rates, active, inputs
+        )
+        may_join[:] = recruitment | (rates > 0.0)
+        max_units, least_gain = active.shape[0], 0.0
+        if recruitment:
+            max_units, least_gain = max(max_units, min(n_units, n_features)), min_contribution
         while True:
-            settle(active, inputs, recurrent, rates)
+            settle(
+                may_join, max_units, inputs, recurrent, least_gain, rates,
+                units, potentials, solution, lower,
+            )  # fmt: skip
             if min_contribution == 0.0:
                 break
             active = list_active(rates, units)
-            place, least = find_least_contribution(active, recurrent, rates)
+            place, least = find_least_contribution(active, recurrent, rates, solution, lower)
             if not least < min_contribution:
                 break
             rates[active[place]] = 0.0
-            active = list_active(rates, units)
+            may_join[:] = rates > 0.0
