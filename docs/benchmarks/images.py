@@ -9,7 +9,9 @@ patches of 7x7 pixels, a grid of 4x4) and a part of CIFAR-10 (10,000 and 4000 im
 whitened patches of 6x6 pixels at every second one, a grid of 2x2).
 
 - DendriticBalanceCoder codes patches by rates or balanced codes of 5 ms, or by "shrunk" codes of
-  2, 5 or 20 ms, which are balanced codes with a `shrinkage` of 0.1.
+  2, 5 or 20 ms, which are balanced codes with a `shrinkage` of 0.1. "recruited" codes are shrunk
+  by as much; they start from a presentation of 1 ms, and neurons that did not spike join
+  (`recruitment`).
 - SPAMS (non-negative lasso) learns a dictionary with the alpha that leaves about as many active
   entries as balanced codes of 5 ms have, which is found by bisection on training patches.
 - MiniBatchDictionaryLearning of scikit-learn (non-negative lasso by coordinate descent) has the
@@ -83,6 +85,12 @@ CODES = {  # of ours
     "shrunk, 2 ms": {"code": "balanced", "transform_time": 2.0, "shrinkage": 0.1},
     "shrunk, 5 ms": {"code": "balanced", "transform_time": 5.0, "shrinkage": 0.1},
     "shrunk, 20 ms": {"code": "balanced", "transform_time": 20.0, "shrinkage": 0.1},
+    "recruited": {
+        "code": "balanced",
+        "transform_time": 1.0,
+        "shrinkage": 0.1,
+        "recruitment": True,
+    },
 }
 MAX_COMPONENTS_OF_SCIKIT_LEARN = 100
 
@@ -223,7 +231,7 @@ def coders(front_end, n_components, images, seed):
     ours = fit(DendriticBalanceCoder(n_components, code="balanced", transform_time=5.0))
     n_active = active(ours, images[:100])
     for name, params in CODES.items():
-        ours.coder_.set_params(**{"shrinkage": 0.0, **params})
+        ours.coder_.set_params(**{"shrinkage": 0.0, "recruitment": False, **params})
         yield f"ours, {name}", ours
     if peers.HAS_SPAMS:
         lasso = fit(SparseLasso(n_components, n_active))
