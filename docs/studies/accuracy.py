@@ -6,7 +6,8 @@ This study asks how accurate linear classifiers of codes are, how much of that i
 whether the dictionary or the encoder limits it.
 
 The first tables compare coders on the same test rows. DendriticBalanceCoder has its defaults,
-or shrunk codes of 20 ms (`code="balanced"`, `shrinkage=0.1`). The accuracy of a seed is the
+or shrunk codes of 20 ms (`code="balanced"`, `shrinkage=0.1`), or such codes of 1 ms that silent
+neurons join ("recruited": `recruitment=True`). The accuracy of a seed is the
 mean over the splits of a task (see `tasks.py`); the tables give means ± standard deviations
 over seeds. A seed sets the random numbers of the coder and a new order of the training rows.
 SPAMS has no seed of its own, but learns another dictionary from the new order. "Scaled" is the
@@ -43,7 +44,7 @@ from sklearn.model_selection import RepeatedStratifiedKFold
 from skdendbal import DendriticBalanceCoder
 
 OURS = "DendriticBalanceCoder"
-SHRUNK = f"{OURS}, shrunk"
+SHRUNK, RECRUITED = f"{OURS}, shrunk", f"{OURS}, recruited"
 ALPHAS = (0.1, 0.3)  # of the coders in the first tables
 SEEDS = {"digits-64": 10, "digits-100": 10, "mnist-100": 5, "mnist-256": 5}
 APART = ("digits-64", "digits-100")  # tasks of the other tables
@@ -54,11 +55,15 @@ MEASURES = ("scaled", "as is", "EVlin", "L0")
 
 def make_coders(n_components, seed):
     """Return the coders by name."""
+    shrunk = {"code": "balanced", "shrinkage": 0.1}
+    ours = {
+        OURS: {},
+        SHRUNK: {**shrunk, "transform_time": 20.0},
+        RECRUITED: {**shrunk, "transform_time": 1.0, "recruitment": True},
+    }
     coders = {
-        OURS: DendriticBalanceCoder(n_components, random_state=seed),
-        SHRUNK: DendriticBalanceCoder(
-            n_components, code="balanced", transform_time=20.0, shrinkage=0.1, random_state=seed
-        ),
+        name: DendriticBalanceCoder(n_components, random_state=seed, **params)
+        for name, params in ours.items()
     }
     for alpha in ALPHAS:
         lasso = peers.minibatch(n_components, alpha).set_params(random_state=seed)
