@@ -11,7 +11,7 @@ the processor time to code a row.
   of 5, 20 or 100 ms without entries that contribute little, with `min_contribution` from 0.0005
   to 0.04. "shrunk" are balanced codes with a `shrinkage` of 0.1, which suits classifiers.
 - "recruited" codes start from a presentation of 2 ms, with `recruitment`: neurons that did not
-  spike join. They have the same values of `min_contribution`, or, as "shrunk, recruited", a
+  spike join. They have a `min_contribution` of 0.0001 to 0.04 or, as "shrunk, recruited", a
   `shrinkage` of 0.02 to 0.2, which makes them lasso codes.
 - SPAMS (lasso, alpha 0.03 to 3) learns a dictionary with every alpha and codes with that alpha.
   With the dictionaries learned at 0.1 and 0.3 we also code with all other alphas.
@@ -74,12 +74,13 @@ N_READ_OUT = 2000  # training rows for EVlin and accuracy
 RATES = (0.25, 0.5, 1.0, 1.5, 2.0, 4.0)  # times the automatic rate
 PRESENTATION_TIMES = (2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 400.0)
 MIN_CONTRIBUTIONS = (0.0005, 0.002, 0.005, 0.01, 0.02, 0.04)
+LEAST = (0.0001, 0.0002, 0.001)  # further ones, for recruited codes
 SHRINKAGES = (0.02, 0.05, 0.1, 0.2)
 CODES = (  # family, presentation time, shrinkage, least contribution
     *itertools.product(("ours, rate", "ours, balanced"), PRESENTATION_TIMES, (0.0,), (0.0,)),
     *itertools.product(("ours, few entries",), (5.0, 20.0, 100.0), (0.0,), MIN_CONTRIBUTIONS),
     *itertools.product(("ours, shrunk",), (5.0, 20.0), (0.1,), (0.0,)),
-    *itertools.product(("ours, recruited",), (2.0,), (0.0,), MIN_CONTRIBUTIONS),
+    *itertools.product(("ours, recruited",), (2.0,), (0.0,), (*LEAST, *MIN_CONTRIBUTIONS)),
     *itertools.product(("ours, shrunk, recruited",), (2.0,), SHRINKAGES, (0.0,)),
 )
 ALPHAS = (0.03, 0.1, 0.3, 1.0, 3.0)
