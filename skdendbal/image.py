@@ -55,7 +55,8 @@ class PatchCoder(
         ``patch_height * patch_width * n_channels`` numbers. None is ``DendriticBalanceCoder(64,
         transform_time=3.0, code="balanced", shrinkage=0.1)`` with the same `n_jobs`. Its
         parameters have names such as ``coder__n_components``. With ``coder__shrinkage=0.0``,
-        `reconstruct` is more faithful.
+        `reconstruct` is more faithful. With ``coder__recruitment=True`` and hundreds of
+        components, classifiers of natural images are better, and coding takes up to twice as long.
     patch_size : int or tuple of (int, int), default=7
         Height and width of a patch in pixels.
     stride : int, default=1

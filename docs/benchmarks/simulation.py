@@ -44,7 +44,8 @@ sys.path.append(str(benchmark.FOLDER.parents[1] / "examples/frompapers"))
 import experiment
 import scenes
 
-AT_REST = SCENES.settings.at_rest  # settings with which the package codes rows
+SETTINGS = SCENES.settings
+TIMING = SETTINGS.at_rest  # with which the package codes rows
 SCALE, QUICK_SCALE = 0.01, 0.001  # fractions of the published number of stimuli
 OURS = "skdendbal"
 TRIALS = 10  # trials of the package, for rate and loss
@@ -77,17 +78,16 @@ def learn(options):
 
 def as_model(net, stimuli):
     """Return the network in units of the logit, as the peers need it."""
-    this = AT_REST
     gain = 1.0 / net.variance
     return {
         "stimuli": stimuli,
         "feedforward": gain * net.decoder,
         "recurrent": gain * net.recurrent,
-        "offset": net.bias + gain * this.neuron.self_inhibition * net.recurrent.diagonal(),
-        "fade": this.fade,
-        "decay": this.decay,
-        "dt": this.dt,
-        "tau": this.tau,
+        "offset": net.bias + gain * SETTINGS.neuron.self_inhibition * net.recurrent.diagonal(),
+        "fade": TIMING.fade,
+        "decay": TIMING.decay,
+        "dt": TIMING.dt,
+        "tau": TIMING.tau,
     }
 
 
@@ -96,16 +96,15 @@ def rate_and_loss(spikes, net, stimuli):
 
     `spikes` has three rows: stimulus, step and unit.
     """
-    this = AT_REST
-    raster = np.zeros((this.n_steps, this.n_components))
+    raster = np.zeros((TIMING.n_steps, SETTINGS.n_components))
     rates, losses = np.empty((2, len(stimuli)))
     for i, x in enumerate(stimuli):
         raster[:] = 0.0
         _, steps, units = spikes[:, spikes[0] == i]
         raster[steps, units] = 1.0
-        traces = lfilter([1.0], [1.0, -this.decay], raster, axis=0)
-        errors = this.fade[:, np.newaxis] * x - traces @ net.decoder.T
-        rates[i] = len(units) / this.n_components / this.presentation_time * 1e3
+        traces = lfilter([1.0], [1.0, -TIMING.decay], raster, axis=0)
+        errors = TIMING.fade[:, np.newaxis] * x - traces @ net.decoder.T
+        rates[i] = len(units) / SETTINGS.n_components / TIMING.presentation_time * 1e3
         losses[i] = 0.5 * np.mean(errors**2)
     return rates, losses
 
@@ -205,17 +204,17 @@ def main():
     options = benchmark.parse(parser)
 
     net, stimuli = learn(options)
-    this = AT_REST
-    codes = np.empty((len(stimuli), this.n_components))
+    n_components = SETTINGS.n_components
+    codes = np.empty((len(stimuli), n_components))
 
     def ours():
-        network.encode(net, this, stimuli, seed=0, out=codes)
+        network.encode(net, SETTINGS, stimuli, seed=0, out=codes)
 
     start = time.perf_counter()
     ours()
     first = time.perf_counter() - start
-    record = network.simulate(net, this, stimuli, seed=0, n_trials=TRIALS)
-    steps = np.round(record["time"] / this.dt).astype(int)
+    record = network.simulate(net, SETTINGS, stimuli, seed=0, n_trials=TRIALS)
+    steps = np.round(record["time"] / TIMING.dt).astype(int)
     events = np.array([record["row"], steps, record["unit"]])
     trials = (events[:, record["trial"] == trial] for trial in range(TRIALS))
     our_rates, our_losses = np.mean([rate_and_loss(t, net, stimuli) for t in trials], axis=0)
@@ -230,7 +229,7 @@ def main():
 
     prepare = {name: peer.prepare for name, peer in peers.items()}
     prepare[OURS] = max(0.0, first - min(seconds[OURS]))
-    steps = len(stimuli) * this.n_steps * this.n_components
+    steps = len(stimuli) * TIMING.n_steps * n_components
     rows, raw = [], []
     for name, times in seconds.items():
         rates, losses = found.get(name, (our_rates, our_losses))
@@ -254,7 +253,7 @@ def main():
     data = "natural scenes" if options.data else "digits of scikit-learn"
     versions = ", ".join(dict.fromkeys(peer.version for peer in peers.values()))
     report.table(
-        f"{this.n_components} neurons, {len(stimuli)} stimuli ({data}), "
+        f"{n_components} neurons, {len(stimuli)} stimuli ({data}), "
         f"medians of {options.repeats} rounds (least-largest)",
         rows,
         note=f"Neuron-steps count all steps, simulated or skipped. Peers: {versions}.",
