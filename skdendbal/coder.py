@@ -215,9 +215,10 @@ class DendriticBalanceCoder(
         are, while the noise goes on falling.
     decoder : {"refit", "online"}, default="refit"
         "refit": `fit` ends by coding the training data, or 10,000 rows of them, and `components_`
-        are the ridge regression of these rows on their firing rates. "online": `components_` are
-        the decoder that the network learns with, as after `partial_fit`. Spikes are the same;
-        "refit" explains some hundredths more of the variance with them.
+        are the ridge regression of these rows on their firing rates, after `transform_time`, or
+        after `presentation_time` with `recruitment`. "online": `components_` are the decoder that
+        the network learns with, as after `partial_fit`. Spikes are the same; "refit" explains some
+        hundredths more of the variance with them.
     input_scale : float or "auto", default="auto"
         `X` is divided by it. "auto": the root mean squared row norm of the data of `fit`, or of
         the first call of `partial_fit` whose data are not all zero. It is one scalar. If columns
@@ -1100,11 +1101,11 @@ class DendriticBalanceCoder(
             return settling
         return Settling(self.components_, self.scale_)
 
-    def _encode(self, X, settling=None):
-        """Return the dense codes of rows that are valid."""
+    def _encode(self, X, settling=None, settings=None):
+        """Return the dense codes of rows that are valid, by default with the settings to code."""
         n_rows, n_components = X.shape[0], len(self.components_)
         codes = np.empty((n_rows, n_components), dtype=_code_dtype(X))
-        settings = self._coding_settings()
+        settings = settings or self._coding_settings()
         self._warn_if_untrained()
 
         def encode_rows(start, stop):
@@ -1133,8 +1134,11 @@ class DendriticBalanceCoder(
         n_components, n_features = self.components_.shape
         sum_zz = np.zeros((n_components, n_components))
         sum_zx = np.zeros((n_components, n_features))
+        # Recruits make up for a short presentation, and the decoder need not.
+        recruits = self.code == "balanced" and self.recruitment
+        settings = self.settings_ if recruits else self._coding_settings()
         for _, x in blocks(X):
-            codes = self._encode(x)
+            codes = self._encode(x, settings=settings)
             sum_zz += codes.T @ codes
             sum_zx += codes.T @ (x / self.scale_)
         sum_zz.flat[:: n_components + 1] += _RIDGE * sum_zz.trace() / n_components + _TINY

@@ -194,6 +194,19 @@ def test_shrunk_codes_are_a_lasso(coder, shrinkage, recruitment, transform_time)
         assert (code[~active] == 0.0).all()
 
 
+@SHORT_FITS
+@pytest.mark.parametrize("recruitment", [False, True])
+def test_with_recruitment_components_do_not_depend_on_the_time_to_code(recruitment):
+    params = {"code": "balanced", "shrinkage": 0.1, "random_state": 0, "max_iter": 2}
+    short, long = (
+        DendriticBalanceCoder(9, transform_time=time, recruitment=recruitment, **params).fit(
+            DIGITS
+        )
+        for time in (1.0, 100.0)
+    )
+    assert np.array_equal(short.components_, long.components_) == recruitment
+
+
 @pytest.mark.parametrize("min_contribution", [0.002, 0.02])
 def test_recruits_contribute_enough(coder, min_contribution):
     X = DIGITS[:200]

@@ -253,9 +253,10 @@ def settle_rows(
     n_units, n_features = codes.shape[1], X.shape[1]
     x, inputs, potentials = np.empty(n_features), np.empty(n_units), np.empty(n_units)
     units, may_join = np.empty(n_units, dtype=np.int64), np.empty(n_units, dtype=np.bool_)
-    most = min(n_units, n_features) if recruitment else ZERO
+    # A recruit depends on no unit that is active when it joins, so that at most n_features join.
+    most, n_recruits = ZERO, n_features if recruitment else ZERO
     for r in range(X.shape[0]):
-        most = max(most, list_active(codes[r], units).shape[0])
+        most = max(most, min(n_units, list_active(codes[r], units).shape[0] + n_recruits))
     solution, lower = np.empty(most), np.empty((most, most))
     for r in range(X.shape[0]):
         rates = codes[r]
@@ -265,9 +266,8 @@ def settle_rows(
             x, scale, components, decoder, recurrent, shrinkage, recruitment, rates, active, inputs
         )
         may_join[:] = recruitment | (rates > 0.0)
-        max_units, least_gain = active.shape[0], 0.0
-        if recruitment:
-            max_units, least_gain = max(max_units, min(n_units, n_features)), min_contribution
+        max_units = min(n_units, active.shape[0] + n_recruits)
+        least_gain = min_contribution if recruitment else 0.0
         while True:
             settle(
                 may_join, max_units, inputs, recurrent, least_gain, rates,
