@@ -1134,7 +1134,7 @@ class DendriticBalanceCoder(
         n_components, n_features = self.components_.shape
         sum_zz = np.zeros((n_components, n_components))
         sum_zx = np.zeros((n_components, n_features))
-        # Recruits make up for a short presentation, and the decoder need not.
+        # Recruitment makes good what spikes miss in a short time, which a decoder cannot.
         recruits = self.code == "balanced" and self.recruitment
         settings = self.settings_ if recruits else self._coding_settings()
         for _, x in blocks(X):

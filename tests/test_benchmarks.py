@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("rich")
 FOLDER = Path(__file__).parents[1] / "docs" / "benchmarks"
 
 

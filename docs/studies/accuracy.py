@@ -6,14 +6,14 @@ This study asks how accurate linear classifiers of codes are, how much of that i
 whether the dictionary or the encoder limits it.
 
 The first tables compare coders on the same test rows. DendriticBalanceCoder has its defaults,
-or shrunk codes of 20 ms (`code="balanced"`, `shrinkage=0.1`), or such codes of 1 ms that silent
-neurons join ("recruited": `recruitment=True`). The accuracy of a seed is the
-mean over the splits of a task (see `tasks.py`); the tables give means ± standard deviations
-over seeds. A seed sets the random numbers of the coder and a new order of the training rows.
-SPAMS has no seed of its own, but learns another dictionary from the new order. "Scaled" is the
-accuracy on codes divided by their overall standard deviation, and "as is" the accuracy on
-codes as they come. Accuracy alone says little about a code, so the variance that a linear
-read-out explains (EVlin) and the mean number of non-zero entries (L0) stand beside it.
+shrunk codes of 20 ms (`code="balanced"`, `shrinkage=0.1`), or recruited ones, which are such codes
+of 1 ms that silent neurons join (`recruitment=True`). The accuracy of a seed is the mean over the
+splits of a task (see `tasks.py`); the tables give means ± standard deviations over seeds. A seed
+sets the random numbers of the coder and a new order of the training rows. SPAMS has no seed of its
+own, but learns another dictionary from the new order. "Scaled" is the accuracy on codes divided by
+their overall standard deviation, and "as is" the accuracy on codes as they come. Accuracy alone
+says little about a code, so the variance that a linear read-out explains (EVlin) and the mean
+number of non-zero entries (L0) stand beside it.
 
 The other tables combine every dictionary with every encoder. The dictionaries are those that SPAMS
 has learned with several penalties, and that of DendriticBalanceCoder with atoms of norm 1. The
