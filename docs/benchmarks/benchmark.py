@@ -56,7 +56,8 @@ def command_line(doc, *, repeats=5):
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--repeats", type=positive, default=repeats, help=f"rounds of timing ({repeats})")
+    default = repeats or "those of each script"
+    add("--repeats", type=positive, default=repeats, help=f"rounds of timing ({default})")
     add("--quick", action="store_true", help="a small version, to try the script")
     add(
         "--output",

@@ -13,10 +13,12 @@ Before the first round, a fit on a few rows compiles the kernels.
 
 The first table gives the time that each coder takes to reach the EVlin of the longest SPAMS fit,
 or 99 % of it. This is the time of the fastest fit, among those measured, that does so. SPAMS and
-MiniBatchDictionaryLearning are fitted with the penalty alpha 0.3, and with a second alpha at which
-the code of an image has about as many non-zero entries (L0) as with DendriticBalanceCoder, or
-more. A denser code reaches a given EVlin more easily, and short fits of DendriticBalanceCoder end
-with denser codes than long ones. To compare times at equal L0, use the table of each task.
+MiniBatchDictionaryLearning are fitted with two penalties alpha.
+
+A denser code reaches a given EVlin more easily, and rates have more non-zero entries (L0) than
+lasso codes, above all after short fits. The same networks therefore also code with balanced codes
+of 2 ms that silent neurons join (`recruitment`). Entries that contribute little are dropped: the
+`min_contribution` for each alpha is one that leaves about as many entries as the lasso has.
 """
 
 import math
@@ -33,13 +35,18 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 
 OURS, LASSO, SPAMS = "DendriticBalanceCoder", "MiniBatchDL cd", "SPAMS"
+RECRUITED = f"{OURS}, recruited"
 UNITS = {OURS: "presentations", LASSO: "max_iter", SPAMS: "batches"}
 LENGTHS = {
     OURS: (1000, 2000, 5000, 10_000, 20_000, 40_000),
     LASSO: (1, 2, 5, 10, 30),
     SPAMS: (5, 10, 30, 100, 300),
 }
-ALPHAS = {tasks.digits: (0.3, 0.1), tasks.mnist: (0.3, 0.1), tasks.scenes: (0.3, 1.0)}
+PENALTIES = {  # alpha of lasso codes: `min_contribution` of codes with about as many entries
+    tasks.digits: {0.3: 0.002, 0.1: 0.0002},
+    tasks.mnist: {0.3: 0.002, 0.1: 0.0002},
+    tasks.scenes: {1.0: 0.002, 0.3: 0.0002},
+}
 GOALS = {"it": 1.0, "99 % of it": 0.99}
 
 
@@ -55,15 +62,15 @@ def make(family, alpha, length, n_components, n_rows, seed):
 
 
 def measure(name, options):
-    """Return results of every coder, length and round on one task."""
+    """Return results of every coder, penalty, length and round on one task."""
     load, n_components, _ = tasks.TASKS[name]
     splits = [load(options.data, seed) for seed in range(options.repeats)]
     every = 2 if options.quick else 1
-    alphas = ALPHAS[load][:1] if options.quick else ALPHAS[load]
+    penalties = dict(list(PENALTIES[load].items())[:1] if options.quick else PENALTIES[load])
     fitted = {
         (family, alpha, length): []
         for family in UNITS
-        for alpha in ((None,) if family == OURS else alphas)
+        for alpha in ((None,) if family == OURS else penalties)
         for length in LENGTHS[family][::every]
     }
 
@@ -80,30 +87,47 @@ def measure(name, options):
     times = benchmark.interleave(calls, options.repeats, f"{name}: fits")
     rows = []
     for key, coders in benchmark.progress(fitted.items(), f"{name}: codes"):
+        family, alpha, length = key
+        codes = [(family, alpha)]
+        if family == OURS:
+            codes += [(RECRUITED, penalty) for penalty in penalties.values()]
         for seed, (coder, split) in enumerate(zip(coders, splits, strict=True)):
-            train = coder.transform(split.train[: tasks.N_READ_OUT])
-            test = coder.transform(split.test)
-            row = {"task": name, **dict(zip(("coder", "alpha", "length"), key, strict=True))}
-            row |= {"split": seed, "seconds": times[key][seed]}
-            row["passes"] = getattr(coder, "n_iter_", None)
-            row |= tasks.quality(split, train, test, coder.components_, classify=False)
-            rows.append(row)
+            for kind, penalty in codes:
+                if kind == RECRUITED:
+                    recruit(coder, penalty)
+                train = coder.transform(split.train[: tasks.N_READ_OUT])
+                test = coder.transform(split.test)
+                row = {"task": name, "coder": kind, "penalty": penalty, "length": length}
+                row |= {"split": seed, "seconds": times[key][seed]}
+                row["passes"] = getattr(coder, "n_iter_", None)
+                row |= tasks.quality(split, train, test, coder.components_, classify=False)
+                rows.append(row)
     return rows
 
 
+def recruit(coder, min_contribution):
+    """Let a fitted coder make balanced codes that silent neurons join."""
+    coder.set_params(
+        code="balanced",
+        recruitment=True,
+        transform_time=2.0,
+        min_contribution=min_contribution,
+    )
+
+
 def summarise(rows):
-    """Return one line for every coder, alpha and length: mean quality and all times."""
-    groups = benchmark.group(rows, "task", "coder", "alpha", "length")
+    """Return one line for every coder, penalty and length: mean quality and all times."""
+    groups = benchmark.group(rows, "task", "coder", "penalty", "length")
     return [
         {
             "task": task,
             "coder": coder,
-            "alpha": alpha,
+            "penalty": penalty,
             "length": length,
             "seconds": [row["seconds"] for row in group],
             **{m: float(np.mean([row[m] for row in group])) for m in ("EV", "EVlin", "L0")},
         }
-        for (task, coder, alpha, length), group in groups.items()
+        for (task, coder, penalty, length), group in groups.items()
     ]
 
 
@@ -111,10 +135,15 @@ def times_to_reach(lines, name):
     """Return the time each coder takes to reach the EVlin of the longest SPAMS fit, by alpha."""
     lines = [line for line in lines if line["task"] == name]
     table = []
-    for alpha in dict.fromkeys(line["alpha"] for line in lines if line["coder"] == SPAMS):
-        comparable = [line for line in lines if line["alpha"] in (None, alpha)]
-        goal = [line for line in comparable if line["coder"] == SPAMS][-1]
-        for family in UNITS:
+    for alpha, min_contribution in PENALTIES[tasks.TASKS[name][0]].items():
+        comparable = [
+            line for line in lines if line["penalty"] in (None, alpha, min_contribution)
+        ]
+        goals = [line for line in comparable if line["coder"] == SPAMS]
+        if not goals:
+            continue
+        goal = goals[-1]
+        for family in (OURS, RECRUITED, LASSO, SPAMS):
             fits = [line for line in comparable if line["coder"] == family]
             row = {"task": name, "alpha": alpha, "EVlin": f"{goal['EVlin']:.3f}", "coder": family}
             for what, part in GOALS.items():
@@ -127,9 +156,9 @@ def times_to_reach(lines, name):
     return table
 
 
-def label(family, alpha):
-    """Return the name of a coder with its alpha."""
-    return family if alpha is None else f"{family} {alpha:g}"
+def label(family, penalty):
+    """Return the name of a coder with its penalty."""
+    return family if penalty is None else f"{family} {penalty:g}"
 
 
 def plot(lines, names):
@@ -139,11 +168,11 @@ def plot(lines, names):
     )
     for ax, name in zip(axes[0], names, strict=True):
         of_task = [line for line in lines if line["task"] == name]
-        for family, alpha in dict.fromkeys((line["coder"], line["alpha"]) for line in of_task):
-            points = [p for p in of_task if (p["coder"], p["alpha"]) == (family, alpha)]
+        for family, penalty in benchmark.group(of_task, "coder", "penalty"):
+            points = [p for p in of_task if (p["coder"], p["penalty"]) == (family, penalty)]
             seconds = [np.median(p["seconds"]) for p in points]
             evlin = [p["EVlin"] for p in points]
-            ax.plot(seconds, evlin, "o-", markersize=3, label=label(family, alpha))
+            ax.plot(seconds, evlin, "o-", markersize=3, label=label(family, penalty))
         ax.set(xlabel="s to fit", ylabel="EVlin", title=name)
         benchmark.use_log_scale(ax.xaxis)
         ax.legend(fontsize=6)
@@ -160,7 +189,7 @@ def main():
     rows = [row for name in names for row in measure(name, options)]
     lines = summarise(rows)
     report = benchmark.Report(options, __doc__)
-    report.figure(plot(lines, names), "EVlin against the time to fit; numbers are alpha")
+    report.figure(plot(lines, names), "EVlin against the time to fit; numbers are penalties")
     report.table(
         "Time to the EVlin of SPAMS after all its batches",
         [row for name in names for row in times_to_reach(lines, name)],
@@ -168,8 +197,8 @@ def main():
     for name in names:
         table = [
             {
-                "coder": label(line["coder"], line["alpha"]),
-                "length": f"{line['length']} {UNITS[line['coder']]}",
+                "coder": label(line["coder"], line["penalty"]),
+                "length": f"{line['length']} {UNITS.get(line['coder'], UNITS[OURS])}",
                 "s to fit": benchmark.spread(line["seconds"]),
                 "L0": line["L0"],
                 "EV": f"{line['EV']:.3f}",

@@ -68,7 +68,7 @@ def read(page):
 
 def main():
     """Run scripts and join their sections."""
-    parser = benchmark.command_line(__doc__)
+    parser = benchmark.command_line(__doc__, repeats=None)
     benchmark.add_data(parser)
     add = parser.add_argument
     add("--envs", type=Path, help="folder of the environments of peers, see simulation.py")
@@ -79,7 +79,9 @@ def main():
     for folder, scripts in PAGES.items():
         for name in (name for name in scripts if name in options.only):
             command = [sys.executable, DOCS / folder / f"{name}.py"]
-            command += ["--repeats", str(options.repeats)] + ["--quick"] * options.quick
+            command += ["--quick"] * options.quick
+            if options.repeats:
+                command += ["--repeats", str(options.repeats)]
             if options.data and name not in WITHOUT_DATA:
                 command += ["--data", options.data]
             if options.envs and name == "simulation":

@@ -30,13 +30,13 @@ MIN_POTENTIAL = 1e-12  # relative to the input of the neuron; what is smaller is
 
 @inner()
 def list_active(rates, units):
-    """Return the units with a rate above zero, in ascending order; their list is `units` OUT."""
+    """List units with a rate above zero in `units` OUT, in ascending order; return how many."""
     n = ZERO
     for j in range(rates.shape[0]):
         if rates[j] != 0.0:
             units[n] = j
             n += 1
-    return units[:n]
+    return n
 
 
 @inner()
@@ -108,7 +108,8 @@ def find_most_excited(may_join, units, n_units, inputs, recurrent, least_gain, r
 
     It must lower the squared error by `least_gain` while the other rates stay as they are.
     """
-    potentials[:] = inputs
+    for j in range(potentials.shape[0]):
+        potentials[j] = inputs[j]
     for a in range(n_units):
         unit, rate = units[a], rates[units[a]]
         for j in range(potentials.shape[0]):
@@ -146,7 +147,7 @@ def settle(
     they stop there, and go on without it. A silent neuron whose potential is positive in the end
     joins, but not if it fell silent at once when it did so before.
     """
-    n = list_active(rates, units).shape[0]
+    n = list_active(rates, units)
     first_row, first_column, joined = ZERO, ZERO, -1
     for _ in range(3 * np.sum(may_join)):
         while True:
@@ -234,7 +235,7 @@ def find_inputs(
                 inputs[j] += xi * components[j, i]
 
 
-@compiled()
+@compiled(allocates=True)
 def settle_rows(
     X,  # IN (n_rows, n_features) raw rows
     scale,
@@ -256,11 +257,11 @@ def settle_rows(
     # A recruit depends on no unit that is active when it joins, so that at most n_features join.
     most, n_recruits = ZERO, n_features if recruitment else ZERO
     for r in range(X.shape[0]):
-        most = max(most, min(n_units, list_active(codes[r], units).shape[0] + n_recruits))
+        most = max(most, min(n_units, list_active(codes[r], units) + n_recruits))
     solution, lower = np.empty(most), np.empty((most, most))
     for r in range(X.shape[0]):
         rates = codes[r]
-        active = list_active(rates, units)
+        active = units[: list_active(rates, units)]
         normalise(X[r], scale, x)
         find_inputs(
             x, scale, components, decoder, recurrent, shrinkage, recruitment, rates, active, inputs
@@ -275,7 +276,7 @@ def settle_rows(
             )  # fmt: skip
             if min_contribution == 0.0:
                 break
-            active = list_active(rates, units)
+            active = units[: list_active(rates, units)]
             place, least = find_least_contribution(active, recurrent, rates, solution, lower)
             if not least < min_contribution:
                 break

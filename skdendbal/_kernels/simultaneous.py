@@ -7,7 +7,7 @@ import numpy as np
 from .compilation import compiled
 
 
-@compiled()
+@compiled(allocates=True)
 def learn_simultaneously(
     intervals,  # IN IntervalArrays
     new,  # IN (n_lanes, n_features) stimuli that fade in
