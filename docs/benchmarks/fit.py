@@ -136,9 +136,7 @@ def times_to_reach(lines, name):
     lines = [line for line in lines if line["task"] == name]
     table = []
     for alpha, min_contribution in PENALTIES[tasks.TASKS[name][0]].items():
-        comparable = [
-            line for line in lines if line["penalty"] in (None, alpha, min_contribution)
-        ]
+        comparable = [line for line in lines if line["penalty"] in (None, alpha, min_contribution)]
         goals = [line for line in comparable if line["coder"] == SPAMS]
         if not goals:
             continue
