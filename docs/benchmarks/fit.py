@@ -47,6 +47,7 @@ PENALTIES = {  # alpha of lasso codes: `min_contribution` of codes with about as
     tasks.mnist: {0.3: 0.002, 0.1: 0.0002},
     tasks.scenes: {1.0: 0.002, 0.3: 0.0002},
 }
+COLOURS = {OURS: "#0072B2", RECRUITED: "#009E73", LASSO: "#E69F00", SPAMS: "#D55E00"}
 GOALS = {"it": 1.0, "99 % of it": 0.99}
 
 
@@ -161,19 +162,38 @@ def label(family, penalty):
 
 def plot(lines, names):
     """Return a figure with EVlin against seconds, a panel for every task."""
+    n_columns = min(3, len(names))
+    n_rows = -(-len(names) // n_columns)
     figure, axes = plt.subplots(
-        1, len(names), figsize=(3.2 * len(names) + 1, 3.5), layout="constrained", squeeze=False
+        n_rows,
+        n_columns,
+        figsize=(3.4 * n_columns, 3.0 * n_rows + 0.5),
+        layout="constrained",
+        squeeze=False,
     )
-    for ax, name in zip(axes[0], names, strict=True):
+    for axis in axes.flat[len(names) :]:
+        axis.remove()
+    for axis, name in zip(axes.flat, names, strict=False):
         of_task = [line for line in lines if line["task"] == name]
-        for family, penalty in benchmark.group(of_task, "coder", "penalty"):
-            points = [p for p in of_task if (p["coder"], p["penalty"]) == (family, penalty)]
-            seconds = [np.median(p["seconds"]) for p in points]
-            evlin = [p["EVlin"] for p in points]
-            ax.plot(seconds, evlin, "o-", markersize=3, label=label(family, penalty))
-        ax.set(xlabel="s to fit", ylabel="EVlin", title=name)
-        benchmark.use_log_scale(ax.xaxis)
-        ax.legend(fontsize=6)
+        for (family, penalty), points in benchmark.group(of_task, "coder", "penalty").items():
+            others = [p for p in of_task if p["coder"] == family and p["penalty"] != penalty]
+            is_smaller = others and penalty < others[0]["penalty"]
+            axis.plot(
+                [np.median(p["seconds"]) for p in points],
+                [p["EVlin"] for p in points],
+                "o--" if is_smaller else "o-",
+                color=COLOURS[family],
+                markersize=3,
+                label=None if is_smaller else family,
+            )
+        axis.set_title(name)
+        benchmark.use_log_scale(axis.xaxis)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("EVlin")
+    for axis in axes[-1]:
+        axis.set_xlabel("s to fit")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
@@ -187,7 +207,7 @@ def main():
     rows = [row for name in names for row in measure(name, options)]
     lines = summarise(rows)
     report = benchmark.Report(options, __doc__)
-    report.figure(plot(lines, names), "EVlin against the time to fit; numbers are penalties")
+    report.figure(plot(lines, names), "EVlin against the time to fit; dashed: the smaller penalty")
     report.table(
         "Time to the EVlin of SPAMS after all its batches",
         [row for name in names for row in times_to_reach(lines, name)],
