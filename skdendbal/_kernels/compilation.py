@@ -80,7 +80,7 @@ def compiled(*, allocates=False, **options):
     ----------
     allocates : bool, default=False
         Whether the function makes arrays. Numba counts references to arrays only if one does,
-        which takes a fifth of the time of a short presentation.
+        which takes a tenth of the time of a short presentation.
     **options : dict
         Further options of :func:`numba.njit`.
     """

@@ -154,8 +154,6 @@ def sample_spikes(step, number, length, key, clock, dynamics, late_traces, in_fl
     Returns the step reached, the number of random numbers used, the length of the next window and
     the number of spikes.
     """
-    # Unpack the named tuples once: numba counts a reference at every access to an array in one,
-    # which would cost a fifth of the run time.
     fade, n_fading, powers, decay_bounds, delay_steps = clock
     recurrent, gain, one_spike = dynamics.recurrent, dynamics.gain, dynamics.one_spike
     stimulus, rounded, current, bounds, sums, candidates, spikes, due, _, _ = scratch

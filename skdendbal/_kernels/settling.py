@@ -266,7 +266,8 @@ def settle_rows(
         find_inputs(
             x, scale, components, decoder, recurrent, shrinkage, recruitment, rates, active, inputs
         )
-        may_join[:] = recruitment | (rates > 0.0)
+        for j in range(n_units):
+            may_join[j] = recruitment or rates[j] > 0.0
         max_units = min(n_units, active.shape[0] + n_recruits)
         least_gain = min_contribution if recruitment else 0.0
         while True:
@@ -281,4 +282,5 @@ def settle_rows(
             if not least < min_contribution:
                 break
             rates[active[place]] = 0.0
-            may_join[:] = rates > 0.0
+            for j in range(n_units):
+                may_join[j] = rates[j] > 0.0
