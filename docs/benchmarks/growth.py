@@ -12,7 +12,9 @@ rows than that. A call that takes more than 20 s is timed only once.
 Memory is the anonymous memory of the process, not that of files, beyond what it held before the
 call; the codes that `transform` returns are not counted. Where the number of rows varies, the rows
 are in a file that is mapped into memory. EV is the explained variance of 1000 further rows, and L0
-the number of non-zero entries of their codes; both are those of this short fit.
+the number of non-zero entries of their codes; both are those of this short fit. Batches grow with
+networks, so that the largest learn from a few batches only, which is not enough for a good EV.
+`fit` also codes up to 10,000 rows in the end, to which the decoder is fitted.
 """
 
 import argparse
