@@ -51,10 +51,11 @@ ones.
 The explained variance of SPAMS is reached with fewer entries in 0.3 to 0.5 of its time on digits,
 mnist and scenes. On breast cancer and patches it takes 0.7 to 1.0 of the time of SPAMS, except
 that no code of ours has as few entries as SPAMS at alpha 0.3 has on centred patches. On wine and
-heartbeats it takes 0.8 to 0.9 for alpha 0.1, and 1.4 to 1.5 for 0.3; on spectra 1.4. Compared with codes of SPAMS,
-classifiers on shrunk, recruited codes are up to 0.006 less accurate on digits, and 0.007 to 0.01
-more accurate on mnist. Those on rates are up to 0.01 less accurate after 100 ms, and 0.02 to 0.03
-after 5 ms.
+heartbeats it takes 0.8 to 0.9 for alpha 0.1, and 1.4 to 1.5 for 0.3; on spectra 1.4.
+
+Compared with codes of SPAMS, classifiers on shrunk, recruited codes are up to 0.006 less accurate
+on digits, and 0.007 to 0.01 more accurate on mnist. Those on rates are up to 0.01 less accurate
+after 100 ms, and 0.02 to 0.03 after 5 ms.
 """
 
 import itertools
