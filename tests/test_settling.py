@@ -111,19 +111,24 @@ def test_any_atoms_lead_to_the_least_error(seed, n_units, n_features, kind, expo
         assert (settled >= 0.0).all()
     for settled in (codes, fewer, less):
         assert (settled[rates == 0.0] == 0.0).all()
-    sizes = (components**2).sum(axis=1)
     for settled, among in ((codes, rates), (more, np.ones_like(rates))):
         best = twin(among, X, components)
-        excess = errors(X, settled, components) - errors(X, best, components)
-        # rates settle where the error and the work of the force that holds them are least together
-        held = STIFFNESS * ((best - rates) ** 2 @ sizes)
-        assert (excess > -1e-6).all()
-        assert (excess < held + 1e-6).all()
+        least = squared_errors(X, best, components)
+        assert (squared_errors(X, settled, components) > least - 1e-6).all()
+        # together with the work of the force that holds rates, the error of no code is less
+        bound = least + work(rates, best, components)
+        found = squared_errors(X, settled, components) + work(rates, settled, components)
+        assert (found < bound + 1e-6).all()
 
 
-def errors(X, codes, components):
-    """The squared errors of rows."""
+def squared_errors(X, codes, components):
+    """The squared error of every row."""
     return ((X - codes @ components) ** 2).sum(axis=1)
+
+
+def work(rates, codes, components):
+    """Twice the work, for every row, of the force that holds rates where they were."""
+    return STIFFNESS * ((codes - rates) ** 2 @ (components**2).sum(axis=1))
 
 
 def error(components, x, active):

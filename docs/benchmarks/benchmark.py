@@ -191,6 +191,19 @@ def machine(packages=PACKAGES):
 
 # Results
 # -------
+def panels(n, **options):
+    """Return a figure with n panels, three a row and with room for a legend, and their axes."""
+    from matplotlib.figure import Figure
+
+    n_columns = min(3, n)
+    n_rows = -(-n // n_columns)
+    figure = Figure(figsize=(3.6 * n_columns, 3.0 * n_rows + 0.6), **options)
+    axes = figure.subplots(n_rows, n_columns, squeeze=False)
+    for axis in axes.flat[n:]:
+        axis.remove()
+    return figure, axes
+
+
 def use_log_scale(axis):
     """Make a matplotlib axis logarithmic, with plain numbers that do not overlap."""
     from matplotlib import ticker

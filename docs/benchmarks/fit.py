@@ -24,19 +24,20 @@ of 2 ms that silent neurons join (`recruitment`). Entries that contribute little
 import math
 
 import benchmark
-import matplotlib
 import numpy as np
 import peers
 import tasks
 
 from skdendbal import DendriticBalanceCoder
 
-matplotlib.use("agg")
-import matplotlib.pyplot as plt
-
 OURS, LASSO, SPAMS = "DendriticBalanceCoder", "MiniBatchDL cd", "SPAMS"
 RECRUITED = f"{OURS}, recruited"
-UNITS = {OURS: "presentations", LASSO: "max_iter", SPAMS: "batches"}
+UNITS = {  # of lengths of learning
+    OURS: "presentations",
+    RECRUITED: "presentations",
+    LASSO: "max_iter",
+    SPAMS: "batches",
+}
 LENGTHS = {
     OURS: (1000, 2000, 5000, 10_000, 20_000, 40_000),
     LASSO: (1, 2, 5, 10, 30),
@@ -70,7 +71,7 @@ def measure(name, options):
     penalties = dict(list(PENALTIES[load].items())[:1] if options.quick else PENALTIES[load])
     fitted = {
         (family, alpha, length): []
-        for family in UNITS
+        for family in LENGTHS
         for alpha in ((None,) if family == OURS else penalties)
         for length in LENGTHS[family][::every]
     }
@@ -136,13 +137,11 @@ def times_to_reach(lines, name):
     """Return the time each coder takes to reach the EVlin of the longest SPAMS fit, by alpha."""
     lines = [line for line in lines if line["task"] == name]
     table = []
-    for alpha, min_contribution in PENALTIES[tasks.TASKS[name][0]].items():
-        comparable = [line for line in lines if line["penalty"] in (None, alpha, min_contribution)]
-        goals = [line for line in comparable if line["coder"] == SPAMS]
-        if not goals:
-            continue
-        goal = goals[-1]
-        for family in (OURS, RECRUITED, LASSO, SPAMS):
+    penalties = PENALTIES[tasks.TASKS[name][0]]
+    for alpha in dict.fromkeys(line["penalty"] for line in lines if line["coder"] == SPAMS):
+        comparable = [line for line in lines if line["penalty"] in (None, alpha, penalties[alpha])]
+        goal = [line for line in comparable if line["coder"] == SPAMS][-1]
+        for family in UNITS:
             fits = [line for line in comparable if line["coder"] == family]
             row = {"task": name, "alpha": alpha, "EVlin": f"{goal['EVlin']:.3f}", "coder": family}
             for what, part in GOALS.items():
@@ -162,17 +161,7 @@ def label(family, penalty):
 
 def plot(lines, names):
     """Return a figure with EVlin against seconds, a panel for every task."""
-    n_columns = min(3, len(names))
-    n_rows = -(-len(names) // n_columns)
-    figure, axes = plt.subplots(
-        n_rows,
-        n_columns,
-        figsize=(3.4 * n_columns, 3.0 * n_rows + 0.5),
-        layout="constrained",
-        squeeze=False,
-    )
-    for axis in axes.flat[len(names) :]:
-        axis.remove()
+    figure, axes = benchmark.panels(len(names), layout="constrained")
     for axis, name in zip(axes.flat, names, strict=False):
         of_task = [line for line in lines if line["task"] == name]
         for (family, penalty), points in benchmark.group(of_task, "coder", "penalty").items():
@@ -216,7 +205,7 @@ def main():
         table = [
             {
                 "coder": label(line["coder"], line["penalty"]),
-                "length": f"{line['length']} {UNITS.get(line['coder'], UNITS[OURS])}",
+                "length": f"{line['length']} {UNITS[line['coder']]}",
                 "s to fit": benchmark.spread(line["seconds"]),
                 "L0": line["L0"],
                 "EV": f"{line['EV']:.3f}",

@@ -423,15 +423,7 @@ CURVES = {  # colour, style
 
 def draw(rows, names, x, label):
     """Return a figure with one panel a task: EV of all codes against L0 or time."""
-    import matplotlib.pyplot as plt
-
-    n_columns = min(3, len(names))
-    n_rows = -(-len(names) // n_columns)
-    figure, axes = plt.subplots(
-        n_rows, n_columns, figsize=(3.6 * n_columns, 3.0 * n_rows + 0.6), squeeze=False
-    )
-    for axis in axes.flat[len(names) :]:
-        axis.remove()
+    figure, axes = benchmark.panels(len(names))
     for axis, name in zip(axes.flat, names, strict=False):
         of_task = [row for row in rows if row["task"] == name]
         lowest = 1.0

@@ -79,8 +79,8 @@ def compiled(*, allocates=False, **options):
     Parameters
     ----------
     allocates : bool, default=False
-        Whether the function makes arrays. Only then does numba count references to arrays, which
-        would take a tenth of the time of a short presentation.
+        Whether the function makes arrays, as it also does with `a[:] = b`. Only then does numba
+        count references to arrays, which would take a tenth of the time of a short presentation.
     **options : dict
         Further options of :func:`numba.njit`.
     """

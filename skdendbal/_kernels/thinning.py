@@ -29,7 +29,7 @@ Units are filled up to whole blocks with units that never spike.
 Results must be the same to the bit whether this code was just compiled or loaded from the cache.
 Therefore the order of floating-point operations is fixed (no fastmath), and fused operations are
 written as such. Unsigned indices tell the compiler that none counts from the end; otherwise it
-would not vectorise: measure after every change.
+would not vectorise. Measure after every change.
 """
 
 import math
